@@ -1,0 +1,1 @@
+"""Frozen facts, one file a subject. Needs core; no torch."""

@@ -1,0 +1,49 @@
+"""What gradient each parameter received, and from which backward calls."""
+
+from typing import ClassVar
+
+import msgspec
+
+from stepscope.core import Evidence, Place
+
+
+class Gradient(msgspec.Struct, frozen=True, kw_only=True):
+    """The gradient of one parameter as the optimizer step found it, one entry a recorded step.
+
+    A step of another optimizer than the parameter's own counts too: what was there is recorded.
+    """
+
+    parameter: str
+    norms: tuple[float | None, ...]  # Euclidean; None: no gradient; nan or inf where not finite
+    largest: tuple[float | None, ...]  # max |element|
+    nbytes: int  # held by the gradient, 0 where there never was one
+    reached: tuple[bool, ...]  # whether a backward of the step reached it through the graph
+
+
+class Gradients(Evidence, frozen=True, kw_only=True):
+    """The gradients of all parameters that require one, or hold one."""
+
+    obtained_by: ClassVar[str] = "a backward and an optimizer step"
+    gradients: tuple[Gradient, ...]
+
+    def of(self, parameter: str) -> Gradient | None:
+        """Return the gradient of this parameter."""
+        return next((each for each in self.gradients if each.parameter == parameter), None)
+
+
+class BackwardRoot(msgspec.Struct, frozen=True, kw_only=True):
+    """One tensor on which a backward was started."""
+
+    step: int  # optimizer steps taken before
+    value: float | None  # of a single-element root, before any scaling by a GradScaler
+    scaled_by: float = 1.0  # the GradScaler's factor
+    shape: tuple[int, ...]
+    reached: int  # parameters of the optimizers it reaches
+    at: Place
+
+
+class BackwardRoots(Evidence, frozen=True, kw_only=True):
+    """Every backward call of the recorded steps."""
+
+    obtained_by: ClassVar[str] = "a backward call"
+    roots: tuple[BackwardRoot, ...]

@@ -1,0 +1,86 @@
+"""The optimizers: their groups as they take effect, and what each step was fed."""
+
+from typing import ClassVar
+
+import msgspec
+
+from stepscope.core import Evidence, Place
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """One parameter group. `lrs` has one entry for each step of its optimizer, as it was used."""
+
+    optimizer: int  # index into `Optimizers.optimizers`
+    index: int  # of the group in its optimizer
+    parameters: tuple[str, ...]  # qualified names, with repetitions where a tensor is held twice
+    lrs: tuple[float, ...]
+    lr_next: float  # what the next step would have used, when the recording ended
+    initial_lr: float | None = None  # the schedule's base, where a scheduler is attached
+    weight_decay: float = 0.0
+    momentum: float = 0.0  # SGD's momentum or Adam's beta1
+    label: str = ""  # the group's own "name" entry
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of `step` of one optimizer."""
+
+    optimizer: int
+    step: int  # position among all recorded steps
+    backwards: (
+        int  # backward calls since this optimizer's previous step that reached its parameters
+    )
+    entering_nonzero: tuple[
+        bool, ...
+    ]  # for each backward since: did gradients exist, not all zero?
+    gradients_present: int  # parameters with a gradient when the step used it
+    gradients_nonzero: int  # of these, with any element other than 0
+    gradient_norm: float  # over the optimizer's parameters; may be nan or inf
+    within: int | None = None  # the optimizer whose own `step` made the call (SAM, Lookahead)
+    zeroed_at: Place | None = None  # last `zero_grad` between the last backward and this step
+    at: Place = Place()  # the line that called `step`
+
+
+class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
+    """One optimizer that was made while the program ran."""
+
+    kind: str  # "AdamW"
+    stepped: int  # recorded steps
+    adaptive: bool  # its update is about lr in size, whatever the gradient (Adam and its kin)
+    skipped_by_scaler: int = 0  # steps that `GradScaler` left out for inf or nan
+    unknown: tuple[str, ...] = ()  # tensors it holds that no live module does: "(4, 8) float32"
+    made_at: Place = Place()
+
+
+class Optimizers(Evidence, frozen=True, kw_only=True):
+    """All optimizers, those that never stepped too."""
+
+    obtained_by: ClassVar[str] = "an optimizer step"
+    optimizers: tuple[Optimizer, ...]
+    groups: tuple[Group, ...]
+    steps: tuple[Step, ...]
+
+    def groups_of(self, parameter: str) -> tuple[Group, ...]:
+        """Return the groups that hold this parameter, a group once for each time it holds it."""
+        return tuple(g for g in self.groups for name in g.parameters if name == parameter)
+
+    def lrs_of(self, parameter: str) -> tuple[float, ...]:
+        """Return every learning rate that a recorded step used for this parameter."""
+        return tuple(lr for group in self.groups_of(parameter) for lr in group.lrs)
+
+
+class ScheduleStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a learning-rate scheduler's `step`."""
+
+    scheduler: str  # class name
+    optimizer: int
+    after_step: int  # recorded steps of its optimizer before it
+    lrs: tuple[float, ...]  # of each group, after it
+    at: Place
+
+
+class Schedules(Evidence, frozen=True, kw_only=True):
+    """What the schedulers did; `lrs` of each optimizer also where no scheduler object exists."""
+
+    obtained_by: ClassVar[str] = "an optimizer step"
+    steps: tuple[ScheduleStep, ...]
+    lrs: tuple[tuple[tuple[float, ...], ...], ...]  # optimizer, group, step; the last is `lr_next`
