@@ -1,0 +1,1 @@
+"""torch in, evidence out: looks, never touches."""

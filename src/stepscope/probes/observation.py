@@ -1,0 +1,230 @@
+"""Global hooks in, moments out: puts probes around a program and takes them away again."""
+
+import os
+import threading
+import traceback
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import torch
+from torch.optim import Optimizer
+from torch.optim import optimizer as optimizer_hooks
+
+from stepscope.core import Evidence
+from stepscope.probes.live_run import LiveRun
+from stepscope.probes.probe import Probe
+
+MOMENTS = tuple(
+    name
+    for name, value in vars(Probe).items()
+    if callable(value) and name[0] != "_" and name != "evidence"
+)
+PATIENCE = 6  # rounds of the busiest optimizer, while another has not yet had its steps
+
+
+class Observation:
+    """Watches a program until it has taken `steps` optimizer steps. A context manager.
+
+    Nothing that the program does is changed. A fault of a probe takes that probe out and is kept
+    in `run.faults`. Once the last step is over and the program begins something new, all hooks
+    are taken away and `completed` is called from inside the program: it may raise to end it.
+    """
+
+    def __init__(
+        self,
+        probes: Iterable[Callable[[LiveRun], Probe]],
+        *,
+        steps: int = 3,
+        completed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.run = LiveRun(steps)
+        self.evidence: list[Evidence] = []  # filled when the recording ends
+        self.watching = False
+        self._makers = tuple(probes)
+        self._completed = completed
+        self._probes: list[Probe] = []
+        self._hooks: dict[str, list[Callable[..., None]]] = {moment: [] for moment in MOMENTS}
+        self._open = False  # the work that leads to the next step has begun
+        self._full = False  # all steps are taken
+        self._taken: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
+        self._thread = threading.get_ident()
+        self._process = os.getpid()
+
+    def __enter__(self) -> Self:
+        self.watching = True
+        for make in self._makers:
+            self._attach(make)
+        self.run.patch(torch.nn.Module, "_call_impl", self._around_call)
+        self.run.patch(torch.autograd, "backward", self._around_backward)
+        self.run.patch(Optimizer, "__init__", self._around_optimizer)
+        for handle in (
+            optimizer_hooks.register_optimizer_step_pre_hook(self._before_step),
+            optimizer_hooks.register_optimizer_step_post_hook(self._after_step),
+        ):
+            self.run.on_end(handle.remove)
+        os.register_at_fork(after_in_child=self._forked)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take all hooks away and gather the evidence. Does nothing the second time."""
+        if not self.watching:
+            return
+        self.watching = False
+        self.run.unpatch()
+        self.run.looking = True
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            for probe in self._probes:
+                try:
+                    self.evidence.extend(probe.evidence())
+                except Exception:  # noqa: BLE001 - a fault of ours must not stop the program
+                    self._fault(probe)
+        self._probes.clear()
+        self._hooks = {moment: [] for moment in MOMENTS}
+
+    def _forked(self) -> None:
+        """Leave a forked child, such as a worker of a DataLoader, unobserved."""
+        if self.watching:
+            self.watching = False
+            self.run.unpatch()
+
+    def _attach(self, make: Callable[[LiveRun], Probe]) -> None:
+        probe = make(self.run)
+        self._probes.append(probe)
+        for moment in MOMENTS:
+            if getattr(type(probe), moment) is not getattr(Probe, moment):
+                self._hooks[moment].append(getattr(probe, moment))
+
+    def _tell(self, moment: str, *facts: Any) -> None:
+        hooks = self._hooks[moment]
+        if not hooks or self.run.looking:
+            return
+        self.run.looking = True
+        try:
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                for hook in tuple(hooks):
+                    try:
+                        hook(*facts)
+                    except Exception:  # noqa: BLE001 - a fault of ours must not stop the program
+                        self._drop(hook)
+        finally:
+            self.run.looking = False
+
+    def _drop(self, hook: Callable[..., None]) -> None:
+        probe: Probe = hook.__self__  # type: ignore[attr-defined]  # hooks are bound methods
+        self._fault(probe)
+        self._probes.remove(probe)
+        for moment, hooks in self._hooks.items():
+            self._hooks[moment] = [each for each in hooks if each.__self__ is not probe]  # type: ignore[attr-defined]
+
+    def _fault(self, probe: Probe) -> None:
+        self.run.faults.append(f"{type(probe).__name__}: {traceback.format_exc()}")
+
+    def _is_ours(self) -> bool:
+        """Tell whether what happens now is not to be observed."""
+        return (
+            not self.watching
+            or self.run.looking
+            or threading.get_ident() != self._thread
+            or os.getpid() != self._process
+        )
+
+    def _begin(self) -> None:
+        """Something new begins in the program: end a full recording, or open the next step."""
+        if self._full:
+            self.close()
+            self._completed()
+        elif not self._open:
+            self._open = True
+            self.run.names.grow_stale(settle=bool(self.run.optimizers))
+            self._tell("step_opened")
+
+    def _around_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if self._is_ours():
+                return call(module, *args, **kwargs)
+            running = self.run.modules
+            if not running and (self._full or _leads_to_a_step(module)):
+                self._begin()
+            running.append(module)
+            try:
+                self._tell("module_called", module, args, kwargs)
+                output = call(module, *args, **kwargs)
+                self._tell("module_returned", module, args, kwargs, output)
+            except BaseException as exception:
+                self._tell("module_raised", module, exception)
+                raise
+            finally:
+                running.pop()
+            return output
+
+        return observed
+
+    def _around_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
+        def observed(tensors: Any, *args: Any, **kwargs: Any) -> None:
+            if self._is_ours() or self.run.in_backward:
+                backward(tensors, *args, **kwargs)
+                return
+            self._begin()
+            roots = (tensors,) if isinstance(tensors, torch.Tensor) else tuple(tensors)
+            self._tell("backward_called", roots)
+            self.run.in_backward = True
+            try:
+                backward(tensors, *args, **kwargs)
+            finally:
+                self.run.in_backward = False
+            self._tell("backward_returned", roots)
+
+        return observed
+
+    def _around_optimizer(self, make: Callable[..., None]) -> Callable[..., None]:
+        def observed(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+            make(optimizer, *args, **kwargs)
+            if self.watching:
+                self.run.optimizer_made(optimizer)
+
+        return observed
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """Global hook: torch passes `(optimizer, *args)` as `args`, and takes changed ones back."""
+        if self._is_ours():
+            return None
+        self._begin()
+        if not self.watching:
+            return None
+        self.run.optimizer_made(optimizer)
+        self._tell("step_called", optimizer)
+        where = next((i for i, value in enumerate(args) if i and callable(value)), None)
+        closure = kwargs.get("closure") if where is None else args[where]
+        if closure is None:
+            self._tell("gradients_ready", optimizer)
+            return None
+
+        def observed() -> Any:
+            result = closure()
+            if not self._is_ours():
+                self._tell("gradients_ready", optimizer)
+            return result
+
+        if where is None:
+            return args, {**kwargs, "closure": observed}
+        return (*args[:where], observed, *args[where + 1 :]), kwargs
+
+    def _after_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        if self._is_ours():
+            return
+        self._tell("step_returned", optimizer)
+        self._taken[optimizer] = self._taken.get(optimizer, 0) + 1
+        self.run.step += 1
+        self._open = False
+        taken = [self._taken.get(each, 0) for each in self.run.optimizers]
+        asked = self.run.steps_asked
+        self._full = min(taken) >= asked or max(taken) >= asked * PATIENCE
+
+
+def _leads_to_a_step(module: torch.nn.Module) -> bool:
+    """Tell a forward of training from one of evaluation, before it has run."""
+    return torch.is_grad_enabled() or module.training

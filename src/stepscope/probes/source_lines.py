@@ -1,0 +1,58 @@
+"""Which line of the observed program is running."""
+
+import contextlib
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from types import CodeType, FrameType
+
+import torch
+
+from stepscope.core import Place
+
+_TORCH = f"{Path(torch.__file__).parent}{os.sep}"
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+_RULES = f"{_OURS}rules{os.sep}"  # examples are programs that are observed
+_LIBRARIES = tuple({path + os.sep for name, path in sysconfig.get_paths().items() if "lib" in name})
+_kinds: dict[CodeType, int] = {}  # code objects are immutable: what they are is known once
+
+MACHINERY, LIBRARY, PROGRAM = 0, 1, 2
+
+
+def kind_of(code: CodeType) -> int:
+    """Tell torch and stepscope (MACHINERY) from installed LIBRARY code and the PROGRAM itself."""
+    kind = _kinds.get(code)
+    if kind is None:
+        kind = _kinds[code] = _classify(code.co_filename)
+    return kind
+
+
+def _classify(file: str) -> int:
+    if file.startswith(_RULES):
+        return PROGRAM
+    if file.startswith((_TORCH, _OURS, "<")) or file == contextlib.__file__:
+        return MACHINERY
+    return LIBRARY if file.startswith(_LIBRARIES) else PROGRAM
+
+
+def running_frame(least: int = LIBRARY) -> FrameType | None:
+    """Return the innermost frame whose code is at least of this kind."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and kind_of(frame.f_code) < least:
+        frame = frame.f_back
+    return frame
+
+
+def running_line(least: int = LIBRARY) -> Place:
+    """Return the line that called into torch: of a library too, or of the PROGRAM only.
+
+    Where the program has no line on the stack, the library's is better than none.
+    """
+    frame = running_frame(least) or running_frame()
+    return place_of(frame.f_code, frame.f_lineno) if frame is not None else Place()
+
+
+def place_of(code: CodeType, line: int) -> Place:
+    """Name a line of a code object."""
+    return Place(file=code.co_filename, line=line, function=code.co_qualname)

@@ -1,0 +1,73 @@
+"""Tensors and modules have the names that their owners know them by."""
+
+import gc
+
+import pytest
+import torch
+from torch import nn
+
+from stepscope.probes.names import Names
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+        self.head = nn.Linear(2, 2)
+
+
+@pytest.fixture(autouse=True)
+def _no_modules_of_other_tests() -> None:
+    gc.collect()
+
+
+def test_the_only_trained_root_gives_the_names_of_named_parameters() -> None:
+    net, teacher = Net(), Net()
+    names = Names(net.parameters)
+    assert [names.tensor(p) for p in net.parameters()] == [n for n, _ in net.named_parameters()]
+    assert names.module(net) == ""
+    assert names.module(net.backbone[1]) == "backbone.1"
+    assert names.tensor(teacher.head.weight) == "teacher.head.weight"
+
+
+def test_two_trained_roots_are_led_by_their_variables() -> None:
+    generator, critic = Net(), Net()
+    names = Names(lambda: [*generator.parameters(), *critic.parameters()])
+    assert names.tensor(generator.head.bias) == "generator.head.bias"
+    assert names.tensor(critic.head.bias) == "critic.head.bias"
+
+
+def test_wrappers_add_nothing() -> None:
+    net = Net()
+    wrapped = nn.DataParallel(net)
+    names = Names(net.parameters)
+    assert names.tensor(net.head.bias) == "head.bias"
+    assert names.module(wrapped) == names.module(net) == ""
+
+
+def test_tied_weights_have_one_name_and_its_aliases() -> None:
+    net = Net()
+    net.head.weight = net.backbone[0].weight  # type: ignore[assignment]
+    names = Names(net.parameters)
+    assert names.tensor(net.head.weight) == "backbone.0.weight"
+    assert names.aliases(net.head.weight) == ("head.weight",)
+
+
+def test_settled_names_stay_when_a_new_root_appears() -> None:
+    net = Net()
+    names = Names(net.parameters)
+    names.grow_stale(settle=True)
+    assert names.tensor(net.head.bias) == "head.bias"
+    outer = nn.ModuleDict({"net": net, "new": nn.Linear(2, 2)})
+    names.grow_stale()
+    assert names.tensor(outer["new"].weight).endswith("new.weight")
+    assert names.tensor(net.head.bias) == "head.bias"
+
+
+def test_a_tensor_of_no_module_keeps_the_name_it_is_given() -> None:
+    loose = torch.zeros(3, requires_grad=True)
+    names = Names(lambda: [loose])
+    first = names.tensor(loose)
+    names.grow_stale()
+    assert names.tensor(loose) == first
+    assert "(3,)" in first
