@@ -1,0 +1,1 @@
+"""What is wrong, one rule a file. Listed nowhere: `stepscope.catalogue` finds them."""

@@ -1,0 +1,1 @@
+"""Modality rules."""

@@ -1,0 +1,62 @@
+"""Joins probes and rules: the only room that knows both."""
+
+import time
+from collections.abc import Callable
+from typing import TypeGuard
+
+from stepscope import evidence as evidence_home
+from stepscope import probes as probes_home
+from stepscope.core import Evidence, Recording
+from stepscope.core.discovery import members
+from stepscope.evidence.environment import Ending, Run
+from stepscope.probes.observation import Observation
+from stepscope.probes.probe import Probe
+
+EXAMPLE_STEPS = 1000  # an example is observed to its end
+
+
+def every_probe() -> tuple[type[Probe], ...]:
+    """Find all probes of the house."""
+    return tuple(dict.fromkeys(members(probes_home, _is_probe)))
+
+
+def every_kind() -> tuple[type[Evidence], ...]:
+    """Find all kinds of evidence, to read a recording back."""
+    return tuple(dict.fromkeys(members(evidence_home, _is_kind)))
+
+
+def _is_probe(value: object) -> TypeGuard[type[Probe]]:
+    return isinstance(value, type) and issubclass(value, Probe) and value is not Probe
+
+
+def _is_kind(value: object) -> TypeGuard[type[Evidence]]:
+    return isinstance(value, type) and issubclass(value, Evidence) and value is not Evidence
+
+
+class Observed:
+    """The `Watch` that an example is given: what it hands over stands above what was seen."""
+
+    def __init__(self) -> None:
+        self.given: list[Evidence] = []
+
+    def saw(self, *evidence: Evidence) -> None:
+        """Keep facts that are handed over."""
+        self.given.extend(evidence)
+
+
+def record_example(example: Callable[[Observed], None]) -> Recording:
+    """Run an example of a rule under all probes, and return what was seen and handed over."""
+    watch = Observed()
+    observation = Observation(every_probe(), steps=EXAMPLE_STEPS)
+    began = time.perf_counter()
+    with observation:
+        example(watch)
+    run = Run(
+        program=example.__name__,
+        steps=observation.run.step,
+        asked=observation.run.step,
+        ending=Ending.FINISHED,
+        wall_s=time.perf_counter() - began,
+        faults=tuple(observation.run.faults),
+    )
+    return Recording(run, *observation.evidence, *watch.given)
