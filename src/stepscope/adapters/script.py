@@ -1,0 +1,165 @@
+"""An unmodified program under observation, in this process."""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NoReturn
+
+import psutil
+
+from stepscope.adapters.children import Children
+from stepscope.adapters.leaving import Exit, RecordingEnded, end_children
+from stepscope.adapters.ranks import Ranks
+from stepscope.adapters.target import Target
+from stepscope.adapters.waiting import Waiting
+from stepscope.core import Place, Recording
+from stepscope.evidence.environment import Ending, Run
+from stepscope.evidence.intent import Intent
+from stepscope.probes.observation import Observation
+from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of, place_of
+from stepscope.session import every_kind, every_probe
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the observation of a program gave."""
+
+    recordings: tuple[Recording, ...]  # one for each rank, the first rank first
+    notes: tuple[str, ...] = ()  # what the user should know of the observation itself
+    reports: bool = True  # False on the other ranks of a distributed run
+
+
+def check(
+    target: Target,
+    *,
+    steps: int,
+    timeout_s: float | None,
+    intent: Intent,
+    conclude: Callable[[Checked], int],
+) -> int:
+    """Run a program until it has taken `steps` optimizer steps, and hand over what was seen.
+
+    `conclude` is called once and says the exit code, which is returned; where the program cannot
+    be left in any other way, this process ends with it then and there.
+
+    Raises:
+        TargetError: the program cannot be started. Nothing has run then.
+    """
+    return _Check(target, target.prepared(), steps, timeout_s, intent, conclude).run()
+
+
+class _Check:
+    def __init__(
+        self,
+        target: Target,
+        program: Callable[[], None],
+        steps: int,
+        timeout_s: float | None,
+        intent: Intent,
+        conclude: Callable[[Checked], int],
+    ) -> None:
+        self._target = target
+        self._program = program
+        self._intent = intent
+        self._conclude = conclude
+        self._ranks = Ranks.of_environment()
+        self._exit = Exit(self._give_up)
+        self._observation = Observation(every_probe(), steps=steps, completed=self._exit.now)
+        self._waiting = Waiting(timeout_s, lambda: self._observation.run.step, self._give_up)
+        self._spawned = Children(steps)
+        self._children = {child.pid for child in psutil.Process().children(recursive=True)}
+        self._began = time.perf_counter()
+        self._ending = Ending.FINISHED
+        self._error = ""
+        self._error_at: Place | None = None
+
+    def run(self) -> int:
+        main = sys.modules["__main__"]
+        self._waiting.begin()
+        self._spawned.watch()
+        try:
+            with self._observation:
+                self._program()
+        except RecordingEnded:
+            self._ending = Ending.TIMED_OUT if self._waiting.at else Ending.RECORDED
+        except SystemExit as left:
+            if left.code not in (None, 0):
+                self._error = f"SystemExit: {left.code}"
+        except BaseException as error:  # noqa: BLE001 - whatever the program raises is its own
+            self._failed(error)
+        finally:
+            self._waiting.end()
+            self._exit.over()
+        if self._waiting.at and self._ending is not Ending.RECORDED:
+            self._ending = Ending.TIMED_OUT
+        self._observation.close()
+        sys.modules["__main__"] = main  # lets go of the program's globals, loaders among them
+        checked = self._checked()
+        return self._conclude(checked)
+
+    def _failed(self, error: BaseException) -> None:
+        own = error.__traceback__
+        while own is not None and kind_of(own.tb_frame.f_code) < LIBRARY and own.tb_next:
+            own = own.tb_next
+        traceback.print_exception(type(error), error, own)
+        self._ending = Ending.RAISED
+        self._error = "".join(traceback.format_exception_only(error)).strip()
+        self._error_at = _deepest_line(error.__traceback__)
+
+    def _checked(self) -> Checked:
+        spawned = self._spawned.recordings(every_kind())
+        left = end_children(self._children)
+        notes = tuple(f"ended a process that the program left: {line}" for line in left)
+        own = Recording(self._run(), self._intent, *self._observation.evidence)
+        if spawned and not self._observation.run.step:
+            for recording in spawned:
+                recording.add(self._intent)
+            return Checked(spawned, notes)
+        if self._ranks.world_size == 1:
+            return Checked((own,), notes)
+        if self._ranks.rank > 0:
+            self._ranks.hand_over(own)
+            return Checked((own,), notes, reports=False)
+        recordings, missing = self._ranks.gather(own, every_kind())
+        return Checked(recordings, notes + missing)
+
+    def _run(self) -> Run:
+        run = self._observation.run
+        return Run(
+            program=str(self._target),
+            steps=run.step,
+            asked=run.steps_asked,
+            ending=self._ending,
+            error=self._error,
+            error_at=self._error_at or self._waiting.at,
+            compiled=run.compiled,
+            rank=self._ranks.rank,
+            world_size=self._ranks.world_size,
+            wall_s=time.perf_counter() - self._began,
+            faults=tuple(run.faults),
+        )
+
+    def _give_up(self) -> NoReturn:
+        """Report from inside a program that does not let go, and end the process with it."""
+        self._ending = Ending.TIMED_OUT if self._waiting.at else Ending.RECORDED
+        code = self._conclude(self._checked())
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _deepest_line(trace: TracebackType | None) -> Place | None:
+    """Return the innermost line of the program's own files, or else of a library."""
+    deepest: Place | None = None
+    best = 0
+    while trace is not None:
+        kind = kind_of(trace.tb_frame.f_code)
+        if kind >= max(best, LIBRARY):
+            best = min(kind, PROGRAM)
+            deepest = place_of(trace.tb_frame.f_code, trace.tb_lineno)
+        trace = trace.tb_next
+    return deepest

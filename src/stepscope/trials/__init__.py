@@ -1,0 +1,1 @@
+"""What acts, and therefore acts on a copy of the model."""
