@@ -9,15 +9,23 @@ from stepscope import probes as probes_home
 from stepscope.core import Evidence, Recording
 from stepscope.core.discovery import members
 from stepscope.evidence.environment import Ending, Run
+from stepscope.probes.gradient_paths.paths import GradientPathsProbe
+from stepscope.probes.live_run import LiveRun
 from stepscope.probes.observation import Observation
 from stepscope.probes.probe import Probe
+from stepscope.trials.derivatives import DirectionalDerivatives
 
 EXAMPLE_STEPS = 1000  # an example is observed to its end
 
 
-def every_probe() -> tuple[type[Probe], ...]:
-    """Find all probes of the house."""
-    return tuple(dict.fromkeys(members(probes_home, _is_probe)))
+def every_probe() -> tuple[Callable[[LiveRun], Probe], ...]:
+    """Find all probes of the house; the one that asks for proofs is given the trial."""
+    found = dict.fromkeys(members(probes_home, _is_probe))
+    return tuple(_proving if probe is GradientPathsProbe else probe for probe in found)
+
+
+def _proving(run: LiveRun) -> Probe:
+    return GradientPathsProbe(run, DirectionalDerivatives(run))
 
 
 def every_kind() -> tuple[type[Evidence], ...]:

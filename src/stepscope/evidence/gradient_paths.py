@@ -40,6 +40,21 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     forward: float | None  # by forward mode, which passes no_grad and stops at detach
     difference: float  # central finite difference: the true change of the value
     error: float  # of `difference`: its change when the step width is halved
+    coarse: float = 0.0  # difference quotient over a tenth of the size of inputs and parameters
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether forward mode and the finite difference agree, to 1 % of their size."""
+        if self.forward is None:
+            return False
+        scale = abs(self.forward)
+        return abs(self.forward - self.difference) <= 0.01 * scale and self.error <= 0.01 * scale
+
+    @property
+    def share_lost(self) -> float:
+        """Share of the change of the value that the gradient does not show."""
+        assert self.forward is not None
+        return abs(self.reverse - self.forward) / abs(self.forward) if self.forward else 0.0
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +70,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     feeds_from: tuple[str, ...]  # trainable parameters the value depends on
     dead: tuple[str, ...]  # of these, those that no backward reaches by any path, in any step
     steps: int  # recorded steps in which it was seen
+    inside: tuple[str, ...] = ()  # trainable parameters applied within the region itself
     not_proved: str = ""  # why there is no proof, where there is none
     proof: Proof | None = None
 

@@ -1,0 +1,1 @@
+"""Compares how values flow to the losses with how gradients flow back."""

@@ -1,0 +1,1 @@
+"""Gives every tensor of a recorded step the value it carries."""

@@ -1,0 +1,170 @@
+"""The gradient of a parameter is exactly 0 on every element, step after step.
+
+## What it proves
+In every recorded step a backward reached the parameter through autograd's graph, and each element
+of its gradient was exactly 0, although an optimizer had moved the model in between. A path exists,
+and nothing comes through it.
+
+## Why it matters
+The parameter does not learn, yet no gradient is missing: it looks as if all were well. Causes
+are a factor of 0, a clamp or ReLU that is saturated for the whole batch, a hard rounding, or a
+loss over no targets.
+
+## What to do
+Follow the value from the module to the loss and look for the operation whose derivative is 0.
+
+## Limits
+Fewer than three steps with a gradient are not judged. A first step with gradient 0 is normal: LoRA
+starts so, and everything behind a layer that begins at 0. Where nothing moved between the steps
+(a warm-up from learning rate 0) nothing could change, and nothing is said. Experts that only got
+empty inputs are left alone, and so are parameters whose learning rate is 0.
+
+## Sources
+- Three steps: the second-order zeros of a zero-initialised product, as in LoRA
+  (https://arxiv.org/abs/2106.09685, section 4.1), last one step; one more is a margin
+"""
+
+from typing import Any
+
+from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
+from stepscope.evidence.gradients import Gradients
+from stepscope.evidence.modules import Modules
+from stepscope.evidence.optimizers import Optimizers
+from stepscope.evidence.parameters import Parameters
+from stepscope.evidence.subtrees import subtrees
+
+
+@rule("GRD005", Severity.WARNING)
+def zero_gradient(
+    gradients: Gradients,
+    parameters: Parameters,
+    optimizers: Optimizers,
+    modules: Modules | None,
+    *,
+    steps: int = 3,
+) -> Findings:
+    taken = max((len(each.norms) for each in gradients.gradients), default=0)
+    if taken < steps:
+        raise NotJudged(f"needs {steps} optimizer steps; {taken} recorded")
+    moves = _steps_that_moved(parameters)
+    idle = _idle_modules(modules)
+    zero: list[str] = []
+    for parameter in parameters.parameters:
+        seen = gradients.of(parameter.name)
+        if seen is None or optimizers.stands_still(parameter.name) or parameter.owner in idle:
+            continue
+        there = [i for i, largest in enumerate(seen.largest) if largest is not None]
+        reached = sum(seen.reached[i] for i in there if i < len(seen.reached))
+        moved = len([i for i in there[:-1] if i in moves])
+        exactly = all(seen.largest[i] == 0 for i in there)
+        if len(there) >= steps and reached >= steps and moved >= steps - 1 and exactly:
+            zero.append(parameter.name)
+    sizes = {each.name: each.numel for each in parameters.parameters}
+    for tree in subtrees(zero, sizes):
+        count = sum(sizes[name] for name in tree.members)
+        yield Finding(
+            subject=tree.subject,
+            message="is reached by backward, and its gradient is exactly 0 on every element",
+            measured=f"{count:,} elements, each 0 in every one of {taken} steps",
+            expected="some element other than 0 after the first steps",
+            at=tree.place,
+        )
+
+
+def _steps_that_moved(parameters: Parameters) -> set[int]:
+    moved: set[int] = set()
+    for parameter in parameters.parameters:
+        pairs = enumerate(zip(parameter.before, parameter.after, strict=False))
+        moved.update(i for i, (before, after) in pairs if before != after)
+    return moved
+
+
+def _idle_modules(modules: Modules | None) -> set[str]:
+    """Return the modules that got no elements, or never ran, and all below them."""
+    if modules is None:
+        return set()
+    idle = {m.name for m in modules.modules if m.calls and m.empty_calls == m.calls}
+    return {
+        m.name
+        for m in modules.modules
+        if any(m.name == name or m.name.startswith(f"{name}.") for name in idle)
+    }
+
+
+def _train(model: object, steps: int, *, lr: float = 0.1) -> None:
+    import torch
+
+    assert isinstance(model, torch.nn.Module)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    for _step in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(5, 4)).square().mean().backward()
+        optimizer.step()
+
+
+def _saturated() -> object:
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    torch.nn.init.constant_(model[0].bias, -100.0)  # type: ignore[arg-type]  # a parameter
+    return model
+
+
+def fails_when_a_layer_is_saturated_for_three_steps(_: Watch) -> None:
+    _train(_saturated(), steps=3)
+
+
+def skips_when_there_are_two_steps(_: Watch) -> None:
+    _train(_saturated(), steps=2)
+
+
+def passes_when_nothing_moves(_: Watch) -> None:
+    _train(_saturated(), steps=3, lr=0.0)
+
+
+def passes_with_an_adapter_that_starts_at_zero(_: Watch) -> None:
+    import torch
+
+    class Adapted(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.base = torch.nn.Linear(4, 4).requires_grad_(False)
+            self.down = torch.nn.Linear(4, 2, bias=False)
+            self.up = torch.nn.Linear(2, 4, bias=False)
+            torch.nn.init.zeros_(self.up.weight)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.base(x) + self.up(self.down(x))
+            return result
+
+    _train(Adapted(), steps=3)
+
+
+def passes_when_an_expert_gets_no_tokens(_: Watch) -> None:
+    import torch
+
+    class Experts(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.experts = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.experts[0](x), self.experts[1](x[:0])])
+
+    _train(Experts(), steps=3)
+
+
+def passes_when_the_learning_rate_of_the_part_is_zero(_: Watch) -> None:
+    import torch
+
+    used, unused = torch.nn.Linear(4, 1), torch.nn.Linear(4, 1)
+    groups: list[dict[str, Any]] = [
+        {"params": used.parameters()},
+        {"params": unused.parameters(), "lr": 0.0},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    for _step in range(3):
+        x = torch.randn(5, 4)
+        optimizer.zero_grad()
+        (used(x) + 0 * unused(x)).square().mean().backward()
+        optimizer.step()
