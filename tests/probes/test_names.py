@@ -53,6 +53,18 @@ def test_tied_weights_have_one_name_and_its_aliases() -> None:
     assert names.aliases(net.head.weight) == ("head.weight",)
 
 
+def test_a_slice_of_a_model_is_no_model_of_its_own() -> None:
+    net = Net()
+    part = net.backbone[:1]
+    layers = nn.ModuleList(net.children())
+    names = Names(net.parameters)
+    assert names.tensor(net.backbone[0].weight) == "backbone.0.weight"
+    assert names.module(net.head) == "head"
+    assert names.roots() == [net]
+    assert part is not None
+    assert layers is not None
+
+
 def test_settled_names_stay_when_a_new_root_appears() -> None:
     net = Net()
     names = Names(net.parameters)

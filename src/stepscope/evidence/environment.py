@@ -30,9 +30,6 @@ class Run(Evidence, frozen=True, kw_only=True):
     compiled: bool = False  # torch.compile was used; the recorded steps ran eagerly
     rank: int = 0
     world_size: int = 1
-    wrappers: tuple[str, ...] = ()  # "DistributedDataParallel" around trained roots
-    find_unused_parameters: bool | None = None  # of DistributedDataParallel
-    bypassed_wrapper: Place | None = None  # the wrapped module was called around its wrapper
     wall_s: float = 0.0
     faults: tuple[str, ...] = ()  # of the observer: a probe that failed, with what it said
 
@@ -93,7 +90,7 @@ class NonFinite(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # "nan", "inf"
     inputs_finite: bool
     parameters_finite: bool
-    what: str  # "output", "loss", "gradient"
+    what: str  # "output", "loss", "gradient", "parameter"
     at: Place = Place()
 
 

@@ -18,6 +18,20 @@ class Gradient(msgspec.Struct, frozen=True, kw_only=True):
     largest: tuple[float | None, ...]  # max |element|
     nbytes: int  # held by the gradient, 0 where there never was one
     reached: tuple[bool, ...]  # whether a backward of the step reached it through the graph
+    in_trained_root: bool = True  # an optimizer holds some parameter of the same root module
+
+    @property
+    def ever_nonzero(self) -> bool:
+        """Whether any recorded step found an element other than 0; nan is other than 0."""
+        return any(largest is not None and largest != 0 for largest in self.largest)
+
+    @property
+    def ever_brought(self) -> bool:
+        """Whether some backward of a recorded step left such an element, not one long before."""
+        return any(
+            reached and largest is not None and largest != 0
+            for reached, largest in zip(self.reached, self.largest, strict=True)
+        )
 
 
 class Gradients(Evidence, frozen=True, kw_only=True):

@@ -16,9 +16,15 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     lrs: tuple[float, ...]
     lr_next: float  # what the next step would have used, when the recording ended
     initial_lr: float | None = None  # the schedule's base, where a scheduler is attached
+    made_lr: float | None = None  # when the optimizer was made, where that was seen
     weight_decay: float = 0.0
     momentum: float = 0.0  # SGD's momentum or Adam's beta1
     label: str = ""  # the group's own "name" entry
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether its lr was 0 at every step, stays so at the next, and no schedule has a base."""
+        return bool(self.lrs) and not any((*self.lrs, self.lr_next, self.initial_lr or 0.0))
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +32,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     optimizer: int
     step: int  # position among all recorded steps
-    backwards: (
-        int  # backward calls since this optimizer's previous step that reached its parameters
-    )
-    entering_nonzero: tuple[
-        bool, ...
-    ]  # for each backward since: did gradients exist, not all zero?
+    backwards: int  # that reached its parameters since its previous step
+    entering_nonzero: tuple[bool, ...]  # for each: did gradients exist already, not all zero?
+    carried: bool = False  # the first of them found the gradients that the previous step had used
     gradients_present: int  # parameters with a gradient when the step used it
     gradients_nonzero: int  # of these, with any element other than 0
     gradient_norm: float  # over the optimizer's parameters; may be nan or inf
@@ -47,7 +50,7 @@ class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
     stepped: int  # recorded steps
     adaptive: bool  # its update is about lr in size, whatever the gradient (Adam and its kin)
     skipped_by_scaler: int = 0  # steps that `GradScaler` left out for inf or nan
-    unknown: tuple[str, ...] = ()  # tensors it holds that no live module does: "(4, 8) float32"
+    unknown: tuple[str, ...] = ()  # of its parameters, those that no live module holds
     made_at: Place = Place()
 
 
@@ -62,6 +65,11 @@ class Optimizers(Evidence, frozen=True, kw_only=True):
     def groups_of(self, parameter: str) -> tuple[Group, ...]:
         """Return the groups that hold this parameter, a group once for each time it holds it."""
         return tuple(g for g in self.groups for name in g.parameters if name == parameter)
+
+    def stands_still(self, parameter: str) -> bool:
+        """Tell whether it is held, and only by groups that stand still."""
+        groups = self.groups_of(parameter)
+        return bool(groups) and all(group.stands_still for group in groups)
 
     def lrs_of(self, parameter: str) -> tuple[float, ...]:
         """Return every learning rate that a recorded step used for this parameter."""

@@ -20,6 +20,7 @@ class LiveRun:
         self.modules: list[torch.nn.Module] = []  # whose forward is running, outermost first
         self.in_backward = False
         self.compiled = False  # torch.compile was asked for
+        self.grad_enabled = True  # in the program, at the moment that is told
         self.looking = False  # a probe is looking: what torch does now is ours, not the program's
         self.faults: list[str] = []  # of probes
         self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []

@@ -16,7 +16,8 @@ _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 class Names:
     """Finds the root modules of the process, and names everything below them.
 
-    A root is a module that no other module holds. The names of the only root that is trained are
+    A root is a module that no other module holds, with tensors of its own. The names of the only
+    root that is trained are
     those of its `named_parameters()`; other roots lead theirs by the name of their variable or
     class. Wrappers (`DistributedDataParallel`, `torch.compile`) add nothing to a name. Names are
     settled when the first recorded step begins: what is named then keeps its name.
@@ -29,7 +30,7 @@ class Names:
         self._tensors: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
         self._aliases: dict[int, list[str]] = {}
         self._roots: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
-        self._loose = 0
+        self._loose: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
         self._settled = False
         self._fresh = False
 
@@ -45,9 +46,7 @@ class Names:
         self._fresh = True
         modules = [m for m in gc.get_objects() if issubclass(type(m), nn.Module)]
         held = {id(child) for m in modules for child in m.__dict__.get("_modules", {}).values()}
-        roots = [
-            m for m in modules if id(m) not in held and "_modules" in m.__dict__ and _has_tensors(m)
-        ]
+        roots = _independent([m for m in modules if id(m) not in held and "_modules" in m.__dict__])
         if not self._settled:
             self._modules.clear()
             self._tensors.clear()
@@ -88,8 +87,9 @@ class Names:
             self._aliases[id(tensor)].append(name)
 
     def roots(self) -> list[nn.Module]:
-        """Return the live roots."""
-        self.refresh()
+        """Return the live roots: those that were there, or have been called since."""
+        if not self._settled or not self._roots:
+            self.refresh()
         return list(self._roots)
 
     def module(self, module: nn.Module) -> str:
@@ -103,11 +103,13 @@ class Names:
         if self.known(tensor) is None:
             self.refresh()
         name = self.known(tensor)
-        if name is None:
-            self._loose += 1
-            name = f"tensor{self._loose} {tuple(tensor.shape)}"
-            self._tensors[id(tensor)] = (weakref.ref(tensor), name)
-        return name
+        if name is not None:
+            return name
+        loose = self._loose.get(id(tensor))
+        if loose is None or loose[0]() is not tensor:
+            name = f"tensor{len(self._loose) + 1} {tuple(tensor.shape)}"
+            loose = self._loose[id(tensor)] = (weakref.ref(tensor), name)
+        return loose[1]
 
     def known(self, tensor: torch.Tensor) -> str | None:
         """Return the qualified name of a tensor, without looking for modules again."""
@@ -119,8 +121,22 @@ class Names:
         return tuple(self._aliases.get(id(tensor), ()))
 
 
-def _has_tensors(module: nn.Module) -> bool:
-    return any(True for m in module.modules() for _ in _own_tensors(m))
+def _independent(candidates: list[nn.Module]) -> list[nn.Module]:
+    """Return those that hold tensors which no larger one holds, the largest first.
+
+    A slice of a model, or a list of some of its layers, is no model of its own.
+    """
+    below = [
+        (module, {id(tensor) for m in module.modules() for _, tensor in _own_tensors(m)})
+        for module in candidates
+    ]
+    known: set[int] = set()
+    roots = []
+    for module, tensors in sorted(below, key=lambda pair: len(pair[1]), reverse=True):
+        if not tensors <= known:
+            roots.append(module)
+            known |= tensors
+    return roots
 
 
 def _own_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

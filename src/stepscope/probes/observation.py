@@ -103,6 +103,7 @@ class Observation:
         if not hooks or self.run.looking:
             return
         self.run.looking = True
+        self.run.grad_enabled = torch.is_grad_enabled()
         try:
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 for hook in tuple(hooks):
