@@ -5,6 +5,7 @@ from typing import ClassVar
 import msgspec
 
 from stepscope.core import Evidence, Place
+from stepscope.evidence.parameters import is_below
 
 
 class Module(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,11 @@ class Module(msgspec.Struct, frozen=True, kw_only=True):
         str, ...
     ] = ()  # plain attributes that look like torch's: "requires_grad=False"
 
+    @property
+    def sensitive(self) -> bool:
+        """Whether what it computes, or keeps, depends on its mode."""
+        return self.drop > 0 or self.normalisation
+
 
 class ModeCall(msgspec.Struct, frozen=True, kw_only=True):
     """An explicit call of `train()`, `eval()` or `requires_grad_()` on a module, outermost only."""
@@ -30,6 +36,7 @@ class ModeCall(msgspec.Struct, frozen=True, kw_only=True):
     module: str
     call: str  # "eval()", "train()", "requires_grad_(False)"
     at: Place  # `at.step`: optimizer steps taken before
+    direct: bool = True  # the program itself called it, no library on its behalf
 
 
 class Modules(Evidence, frozen=True, kw_only=True):
@@ -38,6 +45,14 @@ class Modules(Evidence, frozen=True, kw_only=True):
     obtained_by: ClassVar[str] = "an optimizer step"
     modules: tuple[Module, ...]
     mode_calls: tuple[ModeCall, ...] = ()
+
+    def named(self, name: str) -> Module | None:
+        """Return the module with this qualified name."""
+        return next((each for each in self.modules if each.name == name), None)
+
+    def below(self, name: str) -> tuple[Module, ...]:
+        """Return this module and all modules below it."""
+        return tuple(each for each in self.modules if is_below(each.name, name))
 
 
 class EvaluationPass(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ class NormalisationCall(msgspec.Struct, frozen=True, kw_only=True):
     module: str
     kind: str  # "BatchNorm1d", "GroupNorm"
     training: bool
-    fewest_values: int  # values one statistic was computed from, in its smallest call
+    fewest_values: int  # values one statistic was computed from, at the least; 0: it computed none
     raised: bool  # the smallest call raised
     calls: int
     at: Place = Place()

@@ -1,10 +1,23 @@
 """The tensors a model trains, and their bits before and after each recorded step."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import msgspec
 
 from stepscope.core import Evidence, Place
+
+
+def is_below(name: str, module: str) -> bool:
+    """Tell whether a qualified name is that of the module itself, or of something below it."""
+    return not module or name == module or name.startswith(f"{module}.")
+
+
+def ancestors(name: str) -> Iterator[str]:
+    """Yield the qualified names above this one, from the nearest to the root, which is ""."""
+    while name:
+        name = name.rpartition(".")[0]
+        yield name
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +40,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     stepped: tuple[bool, ...] = ()  # optimizer.step itself moved it while it was frozen
     values: tuple[float, ...] = ()  # of a single-element parameter, after each step
     spacing: float = 0.0  # smallest distance to the next number of its dtype, over its elements
+    coarsest: float = 0.0  # the largest such distance, read from all elements
     share_changed: float | None = None  # of sampled elements, first to last step; half precision
     in_module: bool = True  # False: a leaf that no live module holds
     aliases: tuple[str, ...] = ()  # other qualified names of the same tensor (tied weights)
@@ -49,6 +63,11 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it required a gradient at every recorded step."""
         return all(self.requires_grad)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether it required a gradient at no recorded step."""
+        return not any(self.requires_grad)
+
 
 class Parameters(Evidence, frozen=True, kw_only=True):
     """All parameters of the live modules and of the optimizers."""
@@ -59,6 +78,10 @@ class Parameters(Evidence, frozen=True, kw_only=True):
     def named(self, name: str) -> Parameter | None:
         """Return the parameter with this qualified name."""
         return next((each for each in self.parameters if each.name == name), None)
+
+    def below(self, module: str) -> tuple[Parameter, ...]:
+        """Return the parameters of this module and of all modules below it."""
+        return tuple(each for each in self.parameters if is_below(each.name, module))
 
 
 class Buffer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,219 @@
+"""A normalisation layer is frozen, and its running statistics move all the same.
+
+## What it proves
+All parameters of the layer were frozen at every recorded step (`requires_grad=False`, or lr 0 in
+every group) and kept their bits, while the layer ran in training mode and its running mean or
+variance changed. A layer without parameters counts as frozen where the module around it is.
+
+## Why it matters
+`requires_grad=False` says nothing about buffers. In training mode the layer normalises by the
+batch, not by what it learnt, and overwrites the statistics that evaluation will use. The frozen
+part therefore behaves differently from the checkpoint it came from, more so with every step.
+
+## What to do
+Put the frozen part into `eval()` mode after every `train()` of the model (override `train()`, or
+use the framework's own option, such as `norm_eval=True`), or unfreeze the layer.
+
+## Limits
+It is an error where the declared intent freezes the layer, else a warning: some adapt statistics
+on purpose. Networks that something else moves (EMA teachers, momentum encoders) are left alone,
+and so are bitwise copies of a part that is being trained, which are about to be moved. Layers in
+evaluation mode are healthy.
+
+## Sources
+- https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
+- https://github.com/pytorch/pytorch/issues/66073
+"""
+
+from collections.abc import Mapping
+
+from stepscope.core import Finding, Findings, Place, Related, Severity, Watch, rule
+from stepscope.evidence.intent import Intent, matches
+from stepscope.evidence.modules import ModeCall, Module, Modules
+from stepscope.evidence.optimizers import Optimizers
+from stepscope.evidence.parameters import Buffer, Buffers, Parameter, Parameters, is_below
+from stepscope.evidence.subtrees import Subtree, subtrees
+
+
+@rule("FRZ003", Severity.WARNING)
+def frozen_stats_drift(
+    modules: Modules,
+    parameters: Parameters,
+    buffers: Buffers,
+    optimizers: Optimizers | None,
+    intent: Intent | None,
+) -> Findings:
+    declared = intent.frozen if intent is not None else ()
+    layers = [module for module in modules.modules if module.normalisation]
+    moved: dict[str, Buffer] = {}
+    drifting: dict[bool, list[str]] = {True: [], False: []}
+    held: dict[str, list[Parameter]] = {}
+    for parameter in parameters.parameters:
+        held.setdefault(parameter.owner, []).append(parameter)
+    statistics = {each.name: each for each in buffers.buffers if each.ever_changed}
+    for layer in layers:
+        most = _largest_move(layer, statistics)
+        if most is None or True not in layer.training:
+            continue
+        own = held.get(layer.name) or parameters.below(layer.name.rpartition(".")[0])
+        if not own or not all(_is_frozen(each, optimizers) for each in own):
+            continue
+        is_declared = all(matches(each.name, declared) for each in own)
+        if is_declared or not _is_copy(layer, parameters):
+            moved[layer.name] = most
+            drifting[is_declared].append(layer.name)
+    for is_declared, names in drifting.items():
+        for tree in subtrees(names, (layer.name for layer in layers)):
+            most = max((moved[name] for name in tree.members), key=lambda each: each.largest_move)
+            switch = _switched_by(tree, modules.mode_calls)
+            yield Finding(
+                subject=_subject(tree),
+                message="is frozen, but runs in training mode, and its running statistics move",
+                measured=(
+                    f"largest move {most.largest_move:.3g} in {most.name};"
+                    f" parameters unchanged over {len(most.after)} steps"
+                ),
+                expected="evaluation mode in a frozen part, with unchanged statistics",
+                at=Place(module=tree.name or tree.members[0]),
+                related=() if switch is None else (Related("put into training mode", switch.at),),
+                severity=Severity.ERROR if is_declared else Severity.WARNING,
+            )
+
+
+def _largest_move(layer: Module, changed: Mapping[str, Buffer]) -> Buffer | None:
+    prefix = f"{layer.name}." if layer.name else ""
+    names = (f"{prefix}running_mean", f"{prefix}running_var")
+    own = [changed[name] for name in names if name in changed]
+    return max(own, key=lambda each: each.largest_move, default=None)
+
+
+def _is_frozen(parameter: Parameter, optimizers: Optimizers | None) -> bool:
+    still = optimizers is not None and optimizers.stands_still(parameter.name)
+    return (parameter.frozen or still) and not parameter.ever_changed
+
+
+def _is_copy(layer: Module, parameters: Parameters) -> bool:
+    """Tell a target network that has not been moved yet: its weights are those of a trained one."""
+    beside = parameters.below(layer.name.rpartition(".")[0])
+    weights = {each.before[0] for each in beside if each.frozen and len(each.shape) > 1}
+    return any(
+        each.before[0] in weights
+        for each in parameters.parameters
+        if not each.frozen and len(each.shape) > 1
+    )
+
+
+def _switched_by(tree: Subtree, calls: tuple[ModeCall, ...]) -> ModeCall | None:
+    above = (c for c in reversed(calls) if c.call == "train()" and is_below(tree.name, c.module))
+    return next(above, None)
+
+
+def _subject(tree: Subtree) -> str:
+    if tree.members == (tree.name,):
+        return tree.name
+    layers = f"{len(tree.members)} of {tree.total} normalisation layers"
+    return f"{tree.name or 'the model'} ({layers})"
+
+
+def fails_when_a_frozen_backbone_runs_in_training_mode(_: Watch) -> None:
+    import torch
+
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    backbone.requires_grad_(False)
+    model = torch.nn.Sequential(backbone, torch.nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
+    model.train()
+    for _step in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).sum().backward()
+        optimizer.step()
+
+
+def fails_when_the_backbone_is_frozen_by_a_learning_rate_of_zero(_: Watch) -> None:
+    import torch
+
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    head = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(
+        [{"params": backbone.parameters(), "lr": 0.0}, {"params": head.parameters(), "lr": 0.1}]
+    )
+    for _step in range(2):
+        optimizer.zero_grad()
+        head(backbone(torch.randn(8, 4))).sum().backward()
+        optimizer.step()
+
+
+def fails_when_a_layer_without_parameters_stands_in_a_frozen_part(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent(frozen=("0",)))
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4, affine=False))
+    backbone.requires_grad_(False)
+    model = torch.nn.Sequential(backbone, torch.nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
+    for _step in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).sum().backward()
+        optimizer.step()
+
+
+def passes_when_the_frozen_backbone_is_in_evaluation_mode(_: Watch) -> None:
+    import torch
+
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    backbone.requires_grad_(False)
+    model = torch.nn.Sequential(backbone, torch.nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
+    model.train()
+    backbone.eval()
+    for _step in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).sum().backward()
+        optimizer.step()
+
+
+def passes_when_the_normalisation_layer_is_trained(_: Watch) -> None:
+    import torch
+
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    backbone[0].requires_grad_(False)
+    optimizer = torch.optim.SGD(backbone[1].parameters(), lr=0.1)
+    for _step in range(2):
+        optimizer.zero_grad()
+        backbone(torch.randn(8, 4)).square().sum().backward()
+        optimizer.step()
+
+
+def passes_when_the_frozen_network_is_a_momentum_encoder(_: Watch) -> None:
+    import copy
+
+    import torch
+
+    online = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    target = copy.deepcopy(online).requires_grad_(False)
+    model = torch.nn.ModuleDict({"online": online, "target": target})
+    optimizer = torch.optim.SGD(model["online"].parameters(), lr=0.1)
+    for _step in range(2):
+        optimizer.zero_grad()
+        (online(torch.randn(8, 4)) - target(torch.randn(8, 4))).square().sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
+                slow.lerp_(fast, 0.1)
+
+
+def passes_when_a_copy_of_the_trained_network_has_not_been_moved_yet(_: Watch) -> None:
+    import copy
+
+    import torch
+
+    online = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    target = copy.deepcopy(online).requires_grad_(False)
+    model = torch.nn.ModuleDict({"online": online, "target": target})
+    optimizer = torch.optim.SGD(model["online"].parameters(), lr=0.1)
+    for _step in range(2):
+        optimizer.zero_grad()
+        (online(torch.randn(8, 4)) - target(torch.randn(8, 4))).square().sum().backward()
+        optimizer.step()
