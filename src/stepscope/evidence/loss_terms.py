@@ -16,8 +16,10 @@ class LossTerm(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[float | None, ...]
     differentiable: bool  # False: a constant as far as the gradient knows
     feeds_from: tuple[str, ...] = ()  # trainable parameters the value depends on, where constant
-    gradient_share: float | None = None  # of the gradient norm on the parameters all terms share
+    gradient_share: float | None = None  # of the gradient norm on a parameter all terms share
+    share_on: str = ""  # that parameter
     at: Place = Place()  # the line that computed it
+    total: Place = Place()  # the line that began the backward of its total
 
 
 class DanglingLoss(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,3 +38,4 @@ class LossTerms(Evidence, frozen=True, kw_only=True):
     terms: tuple[LossTerm, ...]
     dangling: tuple[DanglingLoss, ...] = ()
     values_read: tuple[str, ...] = ()  # names of losses in dictionaries, zero constants included
+    reached: tuple[str, ...] = ()  # names the program gave to what lies below a backward root

@@ -50,6 +50,7 @@ class SwallowedException(msgspec.Struct, frozen=True, kw_only=True):
     raised_at: Place  # the deepest line of the program's own files
     caught_at: Place | None  # the line whose `except` took it, where known
     steps: tuple[int, ...]  # recorded steps in which it happened
+    retried: bool = False  # the same module then ran without raising, in the same step
 
 
 class SwallowedExceptions(Evidence, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""What a total loss is made of, read from the graph above it."""

@@ -1,0 +1,153 @@
+"""A loss that was declared never takes part in a backward.
+
+## What it proves
+The intent names a loss. None of the summands of any backward of the recorded steps bears that
+name, nor does anything else below a backward that the program has named; or the loss of that name
+is there only as a constant, from which no gradient flows.
+
+## Why it matters
+An auxiliary loss that is configured and never computed (pairs that the loader does not return, a
+branch that is never taken, a weight read from the wrong key) leaves no trace in a total that falls.
+
+## What to do
+Look at the nearest names below, at the condition under which the loss is computed, and at what the
+loader returns.
+
+## Limits
+Names are keys of dictionaries and of outputs that modules return, attributes of modules, and
+variables of the functions around the backward. `loss_macl` counts as `macl`. Where no summand has
+a name and nothing was handed out under one, the rule cannot tell and is skipped. A loss that
+begins after the recorded steps is reported too: declare it once it is due.
+
+## Sources
+- https://docs.pytorch.org/docs/stable/notes/autograd.html
+"""
+
+import difflib
+
+from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.intent import Intent
+from stepscope.evidence.loss_terms import LossTerms
+
+
+@rule("LOS002", Severity.ERROR)
+def declared_loss_absent(intent: Intent, terms: LossTerms) -> Findings:
+    if not intent.loss_names:
+        raise NotJudged("no losses are declared")
+    named = [term for term in terms.terms if term.named_by_model]
+    if not named and not terms.values_read:
+        raise NotJudged("the program gives no names to its losses")
+    reaching = {term.name for term in terms.terms if term.differentiable} | set(terms.reached)
+    for name in intent.loss_names:
+        if any(_is_meant(name, each) for each in reaching):
+            continue
+        constant = next((t for t in terms.terms if _is_meant(name, t.name)), None)
+        read = next((each for each in terms.values_read if _is_meant(name, each)), None)
+        if constant is not None:
+            message = "is in the total as a constant: no gradient flows from it"
+        elif read is not None:
+            message = f"is handed out as {read!r}, and no backward reaches it"
+        else:
+            message = "is declared, and never computed under this name"
+        seen = sorted(reaching | set(terms.values_read))
+        nearest = difflib.get_close_matches(name, seen, 3, 0.3) or seen[:6]
+        yield Finding(
+            subject=name,
+            message=message,
+            measured=f"0 of {len(terms.terms)} terms that reach a backward; nearest names: "
+            + (", ".join(nearest) or "none"),
+            expected="one term of this name with gradient",
+            at=constant.at if constant is not None else Place(),
+        )
+
+
+def _is_meant(declared: str, name: str) -> bool:
+    """Tell whether a name in the program is the declared one: `loss_macl` is `macl`."""
+    short, full = sorted((_plain(declared), _plain(name)), key=len)
+    return bool(short) and (short == full or f"_{short}_" in f"_{full}_")
+
+
+def _plain(name: str) -> str:
+    words = name.lower().replace(".", "_").replace("-", "_").replace("/", "_").split("_")
+    return "_".join(word for word in words if word not in ("loss", "losses", ""))
+
+
+def fails_when_the_contrastive_loss_is_never_computed(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    class Detector(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(4, 2)
+
+        def forward(
+            self, x: torch.Tensor, pairs: "torch.Tensor | None" = None
+        ) -> dict[str, object]:
+            out = self.head(x)
+            losses: dict[str, object] = {"loss_cls": out.square().mean()}
+            if pairs is not None:
+                losses["loss_macl"] = (out - pairs).square().mean()
+            return losses
+
+    watch.saw(Intent(losses=("cls", "macl")))
+    model = Detector()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = model(torch.randn(8, 4))
+    sum(losses.values()).backward()
+    optimizer.step()
+
+
+def fails_when_the_declared_loss_is_a_constant(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent(losses=("cls", "macl")))
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    out = model(torch.randn(8, 4))
+    loss_cls = out.square().mean()
+    loss_macl = out.detach().abs().mean()
+    (loss_cls + 0.5 * loss_macl).backward()
+    optimizer.step()
+
+
+def passes_when_a_longer_name_contains_the_declared_one(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent(losses=("cls", "macl")))
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    out = model(torch.randn(8, 4))
+    loss_cls = out.square().mean()
+    loss_macl = out.abs().mean()
+    (loss_cls + 0.5 * loss_macl).backward()
+    optimizer.step()
+
+
+def skips_when_the_program_names_none_of_its_losses(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent(losses=("macl",)))
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.randn(8, 4)).square().mean().backward()
+    optimizer.step()
+
+
+def skips_when_no_losses_are_declared(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent())
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.randn(8, 4)).square().mean().backward()
+    optimizer.step()

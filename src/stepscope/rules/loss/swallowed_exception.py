@@ -1,0 +1,115 @@
+"""An exception left a module's forward, and training went on without what it was computing.
+
+## What it proves
+The forward of the module began and raised; it did not return; and the program took further steps
+in the same process. Whatever this call was to contribute (a loss term, a feature) is missing from
+the steps named.
+
+## Why it matters
+An `except` around an auxiliary loss turns a bug into silence: the loss is absent or zero, the
+message is printed at best, and the run looks healthy while a part of the method never trains.
+
+## What to do
+Let the exception end the program, and mend its cause. Where a case is meant to be skipped, test for
+that case before the call, and count how often it occurs.
+
+## Limits
+A module that then ran without raising in the same step (a fallback or a retry on the same module)
+gives a note. Only exceptions that leave a module's forward are seen. The line of the `except` is
+found by reading the source, and is left out where it cannot be found.
+
+## Sources
+- https://docs.python.org/3/tutorial/errors.html#handling-exceptions
+"""
+
+from stepscope.core import Finding, Findings, Place, Related, Severity, Watch, rule
+from stepscope.evidence.losses import SwallowedException, SwallowedExceptions
+
+
+@rule("LOS001", Severity.ERROR)
+def swallowed_exception(seen: SwallowedExceptions) -> Findings:
+    for each in seen.exceptions:
+        steps = ", ".join(str(step) for step in each.steps[:8]) + (
+            ", ..." if each.steps[8:] else ""
+        )
+        yield Finding(
+            subject=each.module or "the root module",
+            message=(
+                "raised in its forward and was then called again with success"
+                if each.retried
+                else "raised in its forward; the exception was caught and training went on"
+            ),
+            measured=f"{each.kind}: {_first_line(each)}; in step {steps}",
+            expected="every forward returns, or its exception ends the program",
+            at=_at(each),
+            related=(Related(label="caught here", at=each.caught_at),) if each.caught_at else (),
+            severity=Severity.NOTE if each.retried else None,
+        )
+
+
+def _first_line(each: SwallowedException) -> str:
+    text = each.message.strip().partition("\n")[0]
+    return text if len(text) <= 160 else text[:157] + "..."  # noqa: PLR2004 - two lines of a report
+
+
+def _at(each: SwallowedException) -> Place:
+    raised = each.raised_at
+    return Place(module=each.module, file=raised.file, line=raised.line, function=raised.function)
+
+
+def fails_when_a_projector_cannot_normalise_a_single_row(_: Watch) -> None:
+    import torch
+
+    backbone = torch.nn.Linear(4, 4)
+    projector = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    parameters = [*backbone.parameters(), *projector.parameters()]
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    for _step in range(2):
+        features = backbone(torch.randn(1, 4))
+        loss = features.square().mean()
+        try:
+            loss = loss + projector(features).square().mean()
+        except ValueError:
+            print("contrastive loss skipped")  # noqa: T201 - as such programs do
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def passes_when_the_projector_has_two_rows(_: Watch) -> None:
+    import torch
+
+    backbone = torch.nn.Linear(4, 4)
+    projector = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    parameters = [*backbone.parameters(), *projector.parameters()]
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    for _step in range(2):
+        features = backbone(torch.randn(2, 4))
+        loss = features.square().mean() + projector(features).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def passes_when_nothing_of_a_module_is_caught(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _step in range(2):
+        try:
+            int("not a number")
+        except ValueError:
+            rows = 2
+        optimizer.zero_grad()
+        model(torch.randn(rows, 4)).square().mean().backward()
+        optimizer.step()
+
+
+def skips_when_no_module_was_called(_: Watch) -> None:
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    weight.square().sum().backward()
+    optimizer.step()
