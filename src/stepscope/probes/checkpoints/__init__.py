@@ -1,0 +1,1 @@
+"""What was loaded, from which files, and how much of it fitted."""
