@@ -1,5 +1,6 @@
 """All the evidence of one process of a run."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Self, TypeVar
 
@@ -32,8 +33,16 @@ class Recording:
         return iter(self._evidence.values())
 
     def to_json(self) -> bytes:
-        """Write all evidence as one JSON object, keyed by the names of the kinds."""
-        return msgspec.json.encode({type(item).__name__: item for item in self._evidence.values()})
+        """Write all evidence as one JSON object, keyed by the names of the kinds.
+
+        JSON has no nan and no inf: they are written as the words, and read back as the numbers.
+        """
+        return msgspec.json.encode(
+            {
+                type(item).__name__: _sayable(msgspec.to_builtins(item))
+                for item in self._evidence.values()
+            }
+        )
 
     @classmethod
     def from_json(cls, data: bytes, kinds: Iterable[type[Evidence]]) -> Self:
@@ -46,8 +55,21 @@ class Recording:
         named = {kind.__name__: kind for kind in kinds}
         return cls(
             *(
-                msgspec.json.decode(text, type=named[name])
+                msgspec.json.decode(text, type=named[name], strict=False)
                 for name, text in raw.items()
                 if name in named
             )
         )
+
+
+def _sayable(value: object) -> object:
+    """Replace what JSON cannot say: numbers that are not finite, and halves of characters."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, str):  # a path whose bytes are no text has lone surrogates
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_sayable(key): _sayable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sayable(each) for each in value]
+    return value

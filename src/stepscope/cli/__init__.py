@@ -1,0 +1,56 @@
+"""The command line. Its help needs no torch, and loads neither rich nor the rules."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from stepscope import __version__
+from stepscope.cli.check import EXAMPLES, check
+from stepscope.cli.rule import rule
+
+# Plain help: rich would draw boxes, and take longer to import than all the rest.
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+# Everything after SCRIPT belongs to the script, as with `python`.
+app.command(
+    context_settings={"allow_interspersed_args": False},
+    short_help="Judge an unmodified program by its first optimizer steps.",
+    epilog=EXAMPLES,
+)(check)
+app.command(short_help="Show a rule: what it proves, and what to do. Without a code, list all.")(
+    rule
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        sys.stdout.write(f"stepscope {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def stepscope(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Tell, with evidence and a source line, when a training run is not doing what it should."""
+
+
+def main() -> None:
+    """Run a command and exit with its code: 0, 1 or 2."""
+    try:
+        app(prog_name="stepscope")
+    except Exception:  # noqa: BLE001 - Python would exit with 1, which says that the run is at fault
+        traceback.print_exc()
+        sys.stderr.write("stepscope: this is a fault of stepscope, not of the run\n")
+        sys.exit(2)

@@ -1,0 +1,116 @@
+"""`stepscope check`: the first optimizer steps of an unmodified program, judged."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from stepscope.reporters import formats
+
+EXAMPLES = """\b
+Examples:
+  stepscope check train.py
+  stepscope check --steps 5 train.py --epochs 1 --lr 1e-3
+  stepscope check -m open_clip_train.main --dataset-type synthetic
+  stepscope check --format sarif --output reports/check.sarif train.py
+  torchrun --nproc-per-node 2 -m stepscope check train.py
+
+\b
+Exit code: 0 nothing at fault, 1 the run is at fault, 2 it could not be judged.
+
+Settings are read from --intent FILE, or else from the nearest stepscope.toml or
+pyproject.toml with a [tool.stepscope] table, from the current folder upwards.
+"""
+
+
+def check(
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="Script, or module with -m.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ARGS",
+            help="All after SCRIPT is the script's own; a leading -- is left out.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    module: Annotated[
+        bool, typer.Option("-m", help="SCRIPT is a module, as in python -m.")
+    ] = False,
+    steps: Annotated[int, typer.Option(min=1, metavar="K", help="Optimizer steps to record.")] = 3,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="SECONDS", help="Stop the script after this time."),
+    ] = None,
+    intent: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings to use in the place of those found."),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Ask only these rules: FRZ, FRZ003. Repeatable."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE=REASON", help="List what is found apart. Repeatable."),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(formats())}.")
+    ] = "text",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report to a file.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
+) -> None:
+    """Run SCRIPT until K optimizer steps are recorded, and say what is wrong with them.
+
+    The script is not changed, and computes what it would compute without stepscope. Its output
+    stays on stdout, and the report goes to stderr; with another format than text and without
+    --output, the report alone goes to stdout, and the script's output to stderr.
+    """
+    from stepscope.catalogue import every_rule
+    from stepscope.cli.delivery import Delivery
+    from stepscope.cli.settings import chosen, load
+
+    try:
+        rules = every_rule()
+        settings = load(intent, rules)
+        selection = chosen(settings, rules, select or (), ignore or ())
+        delivery = Delivery.prepare(form, output)
+    except ValueError as mistake:
+        _refuse(str(mistake))
+
+    from stepscope.adapters.script import check as observe  # not before: it loads torch
+    from stepscope.adapters.target import Target, TargetError
+    from stepscope.cli.judging import Judging
+
+    judging = Judging(
+        selection=selection,
+        settings=settings,
+        delivery=delivery,
+        root=str(Path.cwd()),  # before the script can change it
+        strict=strict,
+    )
+    own = tuple(arguments or ())
+    target = Target(script, is_module=module, arguments=own[1:] if own[:1] == ("--",) else own)
+    try:
+        code = observe(
+            target,
+            steps=steps,
+            timeout_s=timeout,
+            intent=settings.intent,
+            conclude=judging.conclude,
+        )
+    except TargetError as mistake:
+        _refuse(str(mistake))
+    except KeyboardInterrupt:
+        _refuse("interrupted", code=130)
+    raise typer.Exit(code)
+
+
+def _refuse(why: str, code: int = 2) -> NoReturn:
+    from stepscope.reporters.content.printable import printable
+
+    sys.stderr.write(f"stepscope: {printable(why)}\n")
+    raise typer.Exit(code)
