@@ -1,0 +1,61 @@
+"""Does recording change what a program computes? Compares two runs of each, bit by bit.
+
+    python -m bench.bit_exactness [NAME...]
+
+Each program runs to its own end, once plainly and once with its first three optimizer steps
+recorded: parameters, buffers, gradients and modes of every module, states of the optimizers,
+random states of torch, numpy and Python, and all that was printed.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.corpus import BENCH, Program, healthy, run
+
+STEPS = 3
+
+
+def ending(program: Program, mode: str, folder: Path) -> dict[str, Any]:
+    """Run the program in a process of its own, and return what it left.
+
+    Raises:
+        RuntimeError: it did not end well; the text is what it said.
+    """
+    output = folder / f"{mode}.json"
+    driver = [str(BENCH / "driver.py"), mode, str(STEPS), str(output)]
+    ended = run([*driver, *program.command(folder)], program.script.parent)
+    if ended.returncode:
+        raise RuntimeError(f"{program.name}, {mode}: {ended.stderr[-4000:]}")
+    return json.loads(output.read_text())
+
+
+def differences(plain: dict[str, Any], recorded: dict[str, Any]) -> list[str]:
+    """Name everything that is not the same bit for bit."""
+    return [name for name, value in plain.items() if recorded[name] != value]
+
+
+def main() -> None:
+    names = sys.argv[1:]
+    changed = 0
+    print(f"{'program':40} {'modules':>8} {'optimizers':>10} {'steps':>6}  verdict")
+    for program in healthy():
+        if names and not any(name in program.name for name in names):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            plain = ending(program, "plain", Path(folder))
+            recorded = ending(program, "recorded", Path(folder))
+        differing = differences(plain, recorded)
+        changed += bool(differing)
+        verdict = f"DIFFERENT: {', '.join(differing)}" if differing else "identical"
+        counts = f"{len(plain['modules']):8} {len(plain['optimizers']):10} {recorded['steps']:6}"
+        print(f"{program.name:40} {counts}  {verdict}", flush=True)
+        for fault in recorded["faults"]:
+            print(fault)
+    sys.exit(bool(changed))
+
+
+if __name__ == "__main__":
+    main()
