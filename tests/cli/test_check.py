@@ -62,14 +62,19 @@ def test_settings_of_the_folder_are_used_and_an_ignored_finding_is_no_fault(
         (("--format", "jso", "train.py"), "there is no format 'jso'; choose one of github, json"),
         (("--output", ".", "train.py"), "is a folder; give the name of a file in it"),
         (("--output", "train.py/x", "train.py"), "its folder cannot be made"),
+        (("--output", "x" * 300, "train.py"), "cannot be written: File name too long"),
+        (("x" * 300,), "cannot be read: File name too long"),
+        (("-m", "package.train"), "package.train cannot be imported: KeyError: 'home'"),
         (("--select", "OPT01", "train.py"), "no rule has the code 'OPT01'; the nearest is OPT"),
         (("--ignore", "OPT001", "train.py"), "ignore of 'OPT001' has no reason"),
         (("--intent", "absent.toml", "train.py"), "absent.toml cannot be read: No such file"),
     ],
 )
 def test_a_mistake_of_the_user_is_one_sentence_and_nothing_runs(
-    stepscope: Command, arguments: tuple[str, ...], sentence: str
+    stepscope: Command, tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("{}['home']")
     done = stepscope("check", *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -99,3 +104,23 @@ def test_a_script_that_moves_away_and_closes_its_streams_gets_its_report_all_the
     done = stepscope(*ONLY, "--output", "report.txt", "train.py")
     assert done.returncode == 1
     assert "error   OPT001" in (tmp_path / "report.txt").read_text("utf-8")
+
+
+def test_a_script_that_takes_every_way_to_answer_away_is_answered_all_the_same(
+    stepscope: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text(
+        """
+import os, sys, threading, time, torch
+threading.Thread(target=time.sleep, args=(600,)).start()
+sys.exit = lambda code=0: None
+sys.excepthook = lambda *_: None
+os.close(1), os.close(2)
+sys.stdout = sys.stderr = None
+raise KeyError("lr")
+"""
+    )
+    done = stepscope(*ONLY, "--output", "report.txt", "train.py")
+    assert done.returncode == 2
+    assert "the program raised before the first optimizer step" in done.stderr
+    assert "KeyError: 'lr'" in (tmp_path / "report.txt").read_text("utf-8")

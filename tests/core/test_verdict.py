@@ -78,6 +78,14 @@ def test_errors_are_faults_and_warnings_only_when_strict(
         ({"steps": 0, "ending": "finished"}, "the program ended without an optimizer step"),
         ({"steps": 0, "ending": "raised"}, "the program raised before the first optimizer step"),
         ({"steps": 1, "ending": "raised"}, "the program raised after 1 of 3 optimizer steps"),
+        (
+            {"steps": 1, "ending": "raised", "error": "rank 1: KeyboardInterrupt"},
+            "the program was interrupted after 1 of 3 optimizer steps",
+        ),
+        (
+            {"steps": 0, "ending": "timed-out", "elsewhere": "a forked process"},
+            "optimizer steps were taken only in a forked process, which is not observed",
+        ),
         ({"steps": 2, "ending": "timed-out"}, "the time was up after 2 of 3 optimizer steps"),
         (
             {"steps": 1, "ending": "finished", "error": "SystemExit: 3"},

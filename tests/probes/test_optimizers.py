@@ -108,6 +108,7 @@ def test_gradients_that_nobody_zeroes_are_carried() -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # LBFGS of torch 2.8
 def test_a_closure_runs_before_its_step_and_its_first_gradient_counts() -> None:
     def program() -> None:
         model = nn.Linear(4, 1)

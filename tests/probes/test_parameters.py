@@ -1,7 +1,10 @@
 """What the parameters probe sees, against the tensors of the program."""
 
+import gc
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -12,6 +15,7 @@ from stepscope.probes.parameters import ParametersProbe
 
 
 def recorded(program: Callable[[], None]) -> Recording:
+    gc.collect()  # models of other tests, which would be seen as long as they live
     observation = Observation([ParametersProbe], steps=100)
     with observation:
         program()
@@ -184,3 +188,24 @@ def test_the_share_of_changed_elements_is_that_of_the_whole_small_tensor() -> No
     found = parameter(recorded(program), "weight")
     assert found.share_changed == 0.5
     assert found.coarsest == 2.0**-7
+
+
+def test_a_model_that_goes_while_it_is_read_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, known = nn.Linear(4, 2), [nn.Linear(4, 2)]
+    find = ParametersProbe._find
+
+    def losing(probe: ParametersProbe) -> list[Any]:
+        found = find(probe)
+        if found[0].is_open:  # the step is over
+            known.clear()
+            gc.collect()
+        return found
+
+    monkeypatch.setattr(ParametersProbe, "_find", losing)
+    observation = Observation([ParametersProbe])
+    with observation:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        known[0](torch.ones(1, 4)).sum().backward()
+        train(model, optimizer, steps=1)
+    assert not known
+    assert not observation.run.faults

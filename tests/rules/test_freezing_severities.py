@@ -37,7 +37,7 @@ def found(rule: Rule, example: Example) -> list[tuple[Severity, Finding]]:
         ),
         (
             CHANGED,
-            frozen_but_changed.fails_when_a_frozen_part_is_written_to_without_a_declaration,
+            frozen_but_changed.fails_as_a_note_when_a_frozen_part_is_written_to_undeclared,
             "note",
         ),
         (DRIFT, frozen_stats_drift.fails_when_a_frozen_backbone_runs_in_training_mode, "warning"),

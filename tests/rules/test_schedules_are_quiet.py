@@ -68,6 +68,7 @@ def recording(rates: list[float], seen: int) -> Recording:
     return Recording(Optimizers(optimizers=(made,), groups=(group,), steps=()))
 
 
+@pytest.mark.filterwarnings("ignore:The epoch parameter in")  # SequentialLR of torch 2.8 itself
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("seen", [3, 10, 50])
 def test_a_healthy_schedule_is_left_alone(name: str, seen: int) -> None:

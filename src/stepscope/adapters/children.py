@@ -4,17 +4,21 @@
 do not reach. Workers of data loaders and pools are daemons or not the program's: left alone.
 """
 
+import functools
+import inspect
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from stepscope.core import Evidence, Recording
+from stepscope.probes.source_lines import PROGRAM, kind_of
 
-OF_TRAINING = ("__main__", "__mp_main__", "torch.multiprocessing.spawn")
+SPAWN = "torch.multiprocessing.spawn"
 
 
 class Observed:
@@ -58,7 +62,9 @@ class Observed:
                     faults=tuple(observation.run.faults),
                 )
                 data = Recording(run, *observation.evidence).to_json()
-                Path(self._folder, f"{self._number}.json").write_bytes(data)
+                draft = Path(self._folder, f"{self._number}.part")
+                draft.write_bytes(data)
+                draft.rename(draft.with_suffix(".json"))
         return result
 
 
@@ -77,13 +83,17 @@ class Children:
 
         def observed(process: BaseProcess) -> None:
             target: Callable[..., Any] | None = vars(process).get("_target")
-            if target and not process.daemon and target.__module__ in OF_TRAINING:
+            if target and not process.daemon and _may_train(target):
                 wrapped = Observed(target, children._folder.name, children._number, children._steps)
                 vars(process)["_target"] = wrapped
                 children._number += 1
             start(process)
 
         BaseProcess.start = observed  # type: ignore[assignment, method-assign]
+
+    def are_seen(self) -> bool:
+        """Tell whether all of them, and at least one, have handed their recordings over."""
+        return 0 < self._number == len(tuple(Path(self._folder.name).glob("*.json")))
 
     def recordings(self, kinds: Iterable[type[Evidence]]) -> tuple[Recording, ...]:
         """Stop watching, and return what the processes recorded, in the order of their start."""
@@ -93,3 +103,15 @@ class Children:
         found = tuple(Recording.from_json(path.read_bytes(), kinds) for path in files)
         self._folder.cleanup()
         return found
+
+
+def _may_train(target: Callable[..., Any]) -> bool:
+    """Tell a function of the program, or torch's own launcher, from the workers of libraries."""
+    while isinstance(target, functools.partial):
+        target = target.func
+    if target.__module__ == SPAWN:
+        return True
+    target = inspect.unwrap(target)
+    function = target if inspect.isroutine(target) else type(target).__call__
+    code: CodeType | None = getattr(function, "__code__", None)  # built-in functions have none
+    return code is not None and kind_of(code) == PROGRAM

@@ -107,17 +107,26 @@ def _is_the_programs(child: psutil.Process) -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process, even where threads of the program would keep it alive."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    busy = [
-        thread
-        for thread in threading.enumerate()
-        if thread is not threading.main_thread() and not thread.daemon
-    ]
-    if busy:
-        for child in multiprocessing.active_children():
-            child.kill()
-        os._exit(code)
-    sys.exit(code)
+    """End this process, even where threads of the program would keep it alive.
+
+    They get a little time to end by themselves, so that what the program has registered to be
+    done at the end is done.
+    """
+    if any(
+        not each.daemon for each in threading.enumerate() if each is not threading.main_thread()
+    ):
+        patience = threading.Timer(GRACE_S, leave_at_once, (code,))
+        patience.daemon = True
+        patience.start()
+    raise SystemExit(code)  # the program may have replaced sys.exit
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End this process here and now, with the children that would have ended with it."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(Exception):  # the program may have put anything there
+            if stream is not None:
+                stream.flush()
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(code)

@@ -18,14 +18,15 @@ class Ranks:
 
     rank: int
     world_size: int
+    home: Path  # where the program was started; it may move away
 
     @classmethod
     def of_environment(cls) -> "Ranks":
         """Read RANK and WORLD_SIZE; a process of its own where they are not set."""
         try:
-            return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+            return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), Path.cwd())
         except (KeyError, ValueError):
-            return cls(0, 1)
+            return cls(0, 1, Path.cwd())
 
     @property
     def folder(self) -> Path:
@@ -33,7 +34,7 @@ class Ranks:
         keys = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_PORT")
         name = "-".join(os.environ.get(key, "0") for key in keys)
         safe = "".join(letter if letter.isalnum() else "-" for letter in name)
-        return Path(".stepscope") / f"check-{safe}"
+        return self.home / ".stepscope" / f"check-{safe}"
 
     def hand_over(self, recording: Recording) -> None:
         """Write this rank's recording where the first rank reads it."""

@@ -12,16 +12,21 @@ from typing import NoReturn
 import psutil
 
 from stepscope.adapters.children import Children
-from stepscope.adapters.leaving import Exit, RecordingEnded, end_children
+from stepscope.adapters.elsewhere import Elsewhere
+from stepscope.adapters.leaving import Exit, RecordingEnded, end_children, leave_at_once
+from stepscope.adapters.own_words import show_traceback
 from stepscope.adapters.ranks import Ranks
 from stepscope.adapters.target import Target
 from stepscope.adapters.waiting import Waiting
+from stepscope.adapters.ways_out import WaysOut
 from stepscope.core import Place, Recording
 from stepscope.evidence.environment import Ending, Run
 from stepscope.evidence.intent import Intent
 from stepscope.probes.observation import Observation
 from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of, place_of
 from stepscope.session import every_kind, every_probe
+
+BUSY_S = 1.0  # of processor time: a child that did more than answer a question
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,14 @@ class _Check:
         self._ranks = Ranks.of_environment()
         self._exit = Exit(self._give_up)
         self._observation = Observation(every_probe(), steps=steps, completed=self._exit.now)
-        self._waiting = Waiting(timeout_s, lambda: self._observation.run.step, self._give_up)
+        self._ways_out = WaysOut(self._left)
         self._spawned = Children(steps)
+        self._waiting = Waiting(
+            timeout_s, lambda: self._observation.run.step, self._spawned.are_seen, self._give_up
+        )
+        self._elsewhere = Elsewhere()
         self._children = {child.pid for child in psutil.Process().children(recursive=True)}
+        self._children_took_s = _children_took_s()
         self._began = time.perf_counter()
         self._ending = Ending.FINISHED
         self._error = ""
@@ -79,8 +89,12 @@ class _Check:
 
     def run(self) -> int:
         main = sys.modules["__main__"]
+        # Between two calls of the program there is one of ours: what it may nest stays the same.
+        sys.setrecursionlimit(2 * sys.getrecursionlimit())
         self._waiting.begin()
         self._spawned.watch()
+        self._elsewhere.watch()
+        self._ways_out.watch()
         try:
             with self._observation:
                 self._program()
@@ -92,8 +106,7 @@ class _Check:
         except BaseException as error:  # noqa: BLE001 - whatever the program raises is its own
             self._failed(error)
         finally:
-            self._waiting.end()
-            self._exit.over()
+            self._over()
         if self._waiting.at and self._ending is not Ending.RECORDED:
             self._ending = Ending.TIMED_OUT
         self._observation.close()
@@ -102,10 +115,7 @@ class _Check:
         return self._conclude(checked)
 
     def _failed(self, error: BaseException) -> None:
-        own = error.__traceback__
-        while own is not None and kind_of(own.tb_frame.f_code) < LIBRARY and own.tb_next:
-            own = own.tb_next
-        traceback.print_exception(type(error), error, own)
+        show_traceback(error)
         self._ending = Ending.RAISED
         self._error = "".join(traceback.format_exception_only(error)).strip()
         self._error_at = _deepest_line(error.__traceback__)
@@ -119,6 +129,8 @@ class _Check:
             for recording in spawned:
                 recording.add(self._intent)
             return Checked(spawned, notes)
+        if not self._observation.run.step and (note := self._busy_children()):
+            notes += (note,)
         if self._ranks.world_size == 1:
             return Checked((own,), notes)
         if self._ranks.rank > 0:
@@ -141,15 +153,43 @@ class _Check:
             world_size=self._ranks.world_size,
             wall_s=time.perf_counter() - self._began,
             faults=tuple(run.faults),
+            elsewhere=self._elsewhere.where,
         )
+
+    def _busy_children(self) -> str:
+        took_s = _children_took_s() - self._children_took_s
+        if took_s < BUSY_S:
+            return ""
+        return (
+            f"programs that it started took {took_s:.0f} s of processor time, and are not observed"
+        )
+
+    def _over(self) -> None:
+        self._waiting.end()
+        self._exit.over()
+        self._elsewhere.over()
+        self._ways_out.over()
 
     def _give_up(self) -> NoReturn:
         """Report from inside a program that does not let go, and end the process with it."""
         self._ending = Ending.TIMED_OUT if self._waiting.at else Ending.RECORDED
-        code = self._conclude(self._checked())
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        self._end()
+
+    def _left(self, error: str) -> NoReturn:
+        """Report for a program that leaves its process on the spot."""
+        self._error = error
+        self._end()
+
+    def _end(self) -> NoReturn:
+        self._over()
+        self._observation.close()
+        leave_at_once(self._conclude(self._checked()))
+
+
+def _children_took_s() -> float:
+    """Return the processor time of the children that have ended and were waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _deepest_line(trace: TracebackType | None) -> Place | None:

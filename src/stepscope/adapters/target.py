@@ -1,5 +1,6 @@
 """The program to observe, found and compiled before anything of it runs."""
 
+import builtins
 import importlib.util
 import os
 import runpy
@@ -36,7 +37,7 @@ class Target:
 
     def _script(self) -> Callable[[], None]:
         path = Path(self.path_or_module)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - false where the name is too long for a path
             raise TargetError(f"{path} is a folder; give the script in it that trains")
         try:
             source = path.read_bytes()
@@ -47,16 +48,19 @@ class Target:
         absolute = os.path.abspath(path)  # noqa: PTH100 - as `python` does: links are kept
         try:
             code = compile(source, absolute, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as why:
-            line = f", line {why.lineno}" if isinstance(why, SyntaxError) else ""
-            raise TargetError(f"{path}{line} is not valid Python: {why}") from why
+        except SyntaxError as why:
+            line = f", line {why.lineno}" if why.lineno else ""
+            raise TargetError(f"{path}{line} is not valid Python: {why.msg}") from why
+        except ValueError as why:
+            raise TargetError(f"{path} is not valid Python: {why}") from why
 
         def run() -> None:
             main = types.ModuleType("__main__")
             main.__file__ = absolute
-            main.__dict__["__builtins__"] = __builtins__
+            main.__dict__["__builtins__"] = builtins
             sys.argv[:] = [self.path_or_module, *self.arguments]
-            sys.path[0] = str(Path(absolute).resolve().parent)
+            if not sys.flags.safe_path:
+                sys.path[0] = str(Path(absolute).resolve().parent)
             sys.modules["__main__"] = main
             exec(code, main.__dict__)  # noqa: S102 - to run it is what we were asked for
 
@@ -64,11 +68,14 @@ class Target:
 
     def _module(self) -> Callable[[], None]:
         name = self.path_or_module
-        sys.path[0] = os.getcwd()  # noqa: PTH109 - as `python -m` does
+        if not sys.flags.safe_path:
+            sys.path[0] = os.getcwd()  # noqa: PTH109 - as `python -m` does
         try:
             found = importlib.util.find_spec(name)
         except (ImportError, ValueError, AttributeError) as why:
             raise TargetError(f"there is no module {name}: {why}") from why
+        except (Exception, SystemExit) as why:  # its package is imported, and may raise anything
+            raise TargetError(f"{name} cannot be imported: {type(why).__name__}: {why}") from why
         if found is None:
             raise TargetError(f"there is no module {name} on the import path")
 

@@ -6,23 +6,34 @@ import threading
 import time
 from collections.abc import Callable
 
-from stepscope.adapters.leaving import RecordingTimedOut
+from stepscope.adapters.leaving import RecordingEnded, RecordingTimedOut
+from stepscope.adapters.own_words import say
 from stepscope.core import Place
 from stepscope.probes.source_lines import PROGRAM, kind_of, place_of
 
 FIRST_WORD_S = 30.0
 GRACE_S = 10.0  # between the polite end and the hard one
+TICK_S = 0.5
 
 
 class Waiting:
-    """A thread beside the program. `at` is where the program was when its time was over."""
+    """A thread beside the program. `at` is where the program was when its time was over.
+
+    `all_seen` tells that the processes of the program are recorded, and there is no more to wait
+    for: the program may be waiting for an answer that they, ended early, will never give.
+    """
 
     def __init__(
-        self, timeout_s: float | None, steps: Callable[[], int], give_up: Callable[[], None]
+        self,
+        timeout_s: float | None,
+        steps: Callable[[], int],
+        all_seen: Callable[[], bool],
+        give_up: Callable[[], None],
     ) -> None:
         self.at: Place | None = None
         self._timeout_s = timeout_s
         self._steps = steps
+        self._all_seen = all_seen
         self._give_up = give_up
         self._main = threading.get_ident()
         self._over = threading.Event()
@@ -38,20 +49,24 @@ class Waiting:
 
     def _wait(self) -> None:
         began = time.monotonic()
-        word = FIRST_WORD_S
-        while True:
+        word, seen_for = FIRST_WORD_S, 0.0
+        while not self._over.wait(TICK_S):
             passed = time.monotonic() - began
-            limit = self._timeout_s - passed if self._timeout_s is not None else word
-            if self._timeout_s is not None and limit <= 0:
-                break
-            if self._over.wait(min(word - passed, limit) if word > passed else 0.0):
+            if self._timeout_s is not None and passed >= self._timeout_s:
+                self.at = self._line()
+                self._end(RecordingTimedOut)
                 return
-            if time.monotonic() - began >= word:
+            seen_for = seen_for + TICK_S if self._all_seen() else 0.0
+            if seen_for >= GRACE_S:
+                self._end(RecordingEnded)
+                return
+            if passed >= word:
                 self._say(word)
                 word *= 2
-        self.at = self._line()
+
+    def _end(self, reason: type[RecordingEnded]) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(self._main), ctypes.py_object(RecordingTimedOut)
+            ctypes.c_ulong(self._main), ctypes.py_object(reason)
         )
         if not self._over.wait(GRACE_S):
             self._give_up()
@@ -59,8 +74,7 @@ class Waiting:
     def _say(self, passed: float) -> None:
         done = self._steps()
         what = f"{done} optimizer steps so far" if done else "no optimizer step yet"
-        sys.stderr.write(f"stepscope: {passed:.0f} s, {what}; at {self._line()}\n")
-        sys.stderr.flush()
+        say(f"{passed:.0f} s, {what}; at {self._line()}")
 
     def _line(self) -> Place:
         """Return the line of the program that its main thread is at."""

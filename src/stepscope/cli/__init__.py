@@ -1,5 +1,7 @@
 """The command line. Its help needs no torch, and loads neither rich nor the rules."""
 
+import contextlib
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -51,6 +53,7 @@ def main() -> None:
     try:
         app(prog_name="stepscope")
     except Exception:  # noqa: BLE001 - Python would exit with 1, which says that the run is at fault
-        traceback.print_exc()
-        sys.stderr.write("stepscope: this is a fault of stepscope, not of the run\n")
-        sys.exit(2)
+        said = f"{traceback.format_exc()}stepscope: this is a fault of stepscope, not of the run\n"
+        with contextlib.suppress(OSError):  # the script may have closed or replaced sys.stderr
+            os.write(2, said.encode(errors="backslashreplace"))
+        raise SystemExit(2) from None

@@ -81,7 +81,8 @@ def check(
     except ValueError as mistake:
         _refuse(str(mistake))
 
-    from stepscope.adapters.script import check as observe  # not before: it loads torch
+    from stepscope.adapters.leaving import leave  # not before: it loads torch
+    from stepscope.adapters.script import check as observe
     from stepscope.adapters.target import Target, TargetError
     from stepscope.cli.judging import Judging
 
@@ -106,7 +107,7 @@ def check(
         _refuse(str(mistake))
     except KeyboardInterrupt:
         _refuse("interrupted", code=130)
-    raise typer.Exit(code)
+    leave(code)
 
 
 def _refuse(why: str, code: int = 2) -> NoReturn:

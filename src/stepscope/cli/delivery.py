@@ -25,6 +25,7 @@ class Delivery:
     width: int
     colour: bool
     encoding: str
+    errors: int = 2  # to write to, what is said of the file
 
     @classmethod
     def prepare(cls, form: str, output: Path | None) -> "Delivery":
@@ -40,32 +41,43 @@ class Delivery:
             raise ValueError(f"there is no format {form!r}; choose one of {', '.join(formats())}")
         if output is not None:
             output = _writable(output.absolute())
-        descriptor = 2
+        errors = descriptor = _own(2)
         if form != "text" and output is None:
+            if sys.stdout is None:
+                raise ValueError("standard output is closed; give the report a file by --output")
             sys.stdout.flush()
-            descriptor = os.dup(1)
+            descriptor = _own(1)
             os.dup2(2, 1)
         width, colour = _terminal(descriptor)
-        return cls(form, output, descriptor, width, colour, sys.stderr.encoding)
+        encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
+        return cls(form, output, descriptor, width, colour, encoding, errors)
 
     def deliver(self, report: Report) -> bool:
         """Write the report; tell whether that succeeded."""
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-            with contextlib.suppress(OSError, ValueError):  # the script closed it
+            with contextlib.suppress(Exception):  # the script closed it, or put something there
                 if stream is not None:
                     stream.flush()
-        if self.output is None:
-            self._write(self._rendered(report))
-            return True
-        draft = self.output.with_name(f".{self.output.name}.{os.getpid()}.part")
         try:
-            draft.write_text(reporter(self.form)(report), "utf-8", "backslashreplace")
-            draft.replace(self.output)
+            if self.output is None:
+                self._write(self._rendered(report))
+            else:
+                self._save(self.output, reporter(self.form)(report))
         except OSError as why:
-            self._say(f"stepscope: {self.output} cannot be written: {why.strerror}\n")
+            where = self.output or "the report"
+            self._say(f"stepscope: {where} cannot be written: {why.strerror}\n")
             return False
-        self._say(f"stepscope: {verdict(report)} The report is in {self.output}\n")
+        if self.output is not None:
+            self._say(f"stepscope: {verdict(report)} The report is in {self.output}\n")
         return True
+
+    def _save(self, output: Path, content: str) -> None:
+        if output.exists() and not output.is_file():  # /dev/stdout: not to be put aside
+            output.write_text(content, "utf-8", "backslashreplace")
+            return
+        draft = _draft(output)
+        draft.write_text(content, "utf-8", "backslashreplace")
+        draft.replace(output.resolve())  # a link stays a link
 
     def _rendered(self, report: Report) -> str:
         if self.form != "text":
@@ -79,7 +91,21 @@ class Delivery:
 
     def _say(self, sentence: str) -> None:
         line = one_line(sentence) + "\n"
-        _write(2, line.encode(self.encoding, "backslashreplace"))
+        with contextlib.suppress(OSError):  # closed from the start: nobody listens
+            _write(self.errors, line.encode(self.encoding, "backslashreplace"))
+
+
+def _own(descriptor: int) -> int:
+    """Return a copy that the script, which may close or redirect its own, does not know of."""
+    try:
+        return os.dup(descriptor)
+    except OSError:  # closed from the start
+        return descriptor
+
+
+def _draft(output: Path) -> Path:
+    """Return what to write first, so that the file is never half a report."""
+    return output.resolve().with_name(f".stepscope-{os.getpid()}.part")
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -90,14 +116,19 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _writable(output: Path) -> Path:
-    if output.is_dir():
-        raise ValueError(f"--output {output} is a folder; give the name of a file in it")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as why:
         raise ValueError(f"--output {output}: its folder cannot be made: {why.strerror}") from why
-    if not os.access(output.parent, os.W_OK):
-        raise ValueError(f"--output {output}: its folder cannot be written to")
+    try:
+        if output.is_dir():
+            raise ValueError(f"--output {output} is a folder; give the name of a file in it")
+        if output.is_file() or not output.exists():
+            draft = _draft(output)
+            draft.touch()
+            draft.unlink()
+    except OSError as why:
+        raise ValueError(f"--output {output} cannot be written: {why.strerror}") from why
     return output
 
 

@@ -89,6 +89,7 @@ def _facts(
         wall_s=max(run.wall_s for run in runs.values()),
         notes=notes,
         faults=tuple(fault for run in runs.values() for fault in run.faults),
+        elsewhere=next((run.elsewhere for run in runs.values() if run.elsewhere), ""),
         settings=settings,
     )
 

@@ -37,16 +37,20 @@ class RunFacts:
     wall_s: float = 0.0
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()  # of the observer, never of the run
+    elsewhere: str = ""  # "a forked process": where steps were taken that nothing observed
     settings: str = ""  # the file that the settings were read from
 
     @property
     def obstacle(self) -> str:
         """Why the run cannot be called clean even where nothing was found; "" if it can."""
+        if self.elsewhere and not self.steps:
+            return f"optimizer steps were taken only in {self.elsewhere}, which is not observed"
         done = f"after {self.steps} of {self.asked} optimizer steps" if self.steps else ""
         if self.ending == "timed-out":
             return f"the time was up {done or 'before the first optimizer step'}"
         if self.ending == "raised":
-            return f"the program raised {done or 'before the first optimizer step'}"
+            what = "was interrupted" if self.error.endswith("KeyboardInterrupt") else "raised"
+            return f"the program {what} {done or 'before the first optimizer step'}"
         if self.error:  # it left by itself, and called that a failure
             return f"the program left with {self.error} {done or 'before an optimizer step'}"
         return "" if self.steps else "the program ended without an optimizer step"

@@ -32,6 +32,7 @@ class Run(Evidence, frozen=True, kw_only=True):
     world_size: int = 1
     wall_s: float = 0.0
     faults: tuple[str, ...] = ()  # of the observer: a probe that failed, with what it said
+    elsewhere: str = ""  # "a forked process": where steps were taken that nothing observed
 
 
 class Environment(Evidence, frozen=True, kw_only=True):

@@ -71,6 +71,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     dead: tuple[str, ...]  # of these, those that no backward reaches by any path, in any step
     steps: int  # recorded steps in which it was seen
     inside: tuple[str, ...] = ()  # trainable parameters applied within the region itself
+    modules: int = 1  # in whose forward it stands, `module` the first of them
     not_proved: str = ""  # why there is no proof, where there is none
     proof: Proof | None = None
 
@@ -96,12 +97,20 @@ class Checkpointed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputPath(msgspec.Struct, frozen=True, kw_only=True):
-    """One floating-point tensor that was given to the trained root."""
+    """One floating-point tensor that was given to the trained root.
+
+    `gradient` is no derivative by the input itself, for which the program did not ask. It is the
+    largest |element| of the gradients that backward brought to the first values computed from the
+    input that carry a gradient, until one is not 0. The derivative by the input is a sum of
+    products with these. So exactly 0 proves that the derivative which training follows is exactly
+    0; another number proves nothing.
+    """
 
     name: str  # key or argument name: "thermal"
     shape: tuple[int, ...]
     reaches_loss: bool  # a backward root's value depends on it
-    gradient: float | None = None  # norm of the derivative of the loss by it; None: not computed
+    gradient: float | None = None  # None: not measured, or some way of it was not
+    steps: int = 0  # recorded steps in which `gradient` was measured
 
 
 class GradientPaths(Evidence, frozen=True, kw_only=True):
@@ -114,4 +123,5 @@ class GradientPaths(Evidence, frozen=True, kw_only=True):
     amplifications: tuple[Amplification, ...] = ()
     checkpointed: tuple[Checkpointed, ...] = ()
     inputs: tuple[InputPath, ...] = ()
+    zeroed: tuple[str, ...] = ()  # trained; reach a loss, but only times the number 0
     operations: int = 0  # traced in the recorded steps

@@ -1,5 +1,6 @@
 """What gradient each parameter received, and from which backward calls."""
 
+import functools
 from typing import ClassVar
 
 import msgspec
@@ -34,7 +35,7 @@ class Gradient(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Gradients(Evidence, frozen=True, kw_only=True):
+class Gradients(Evidence, frozen=True, kw_only=True, dict=True):  # dict: for what is cached
     """The gradients of all parameters that require one, or hold one."""
 
     obtained_by: ClassVar[str] = "a backward and an optimizer step"
@@ -42,7 +43,11 @@ class Gradients(Evidence, frozen=True, kw_only=True):
 
     def of(self, parameter: str) -> Gradient | None:
         """Return the gradient of this parameter."""
-        return next((each for each in self.gradients if each.parameter == parameter), None)
+        return self._by_parameter.get(parameter)
+
+    @functools.cached_property
+    def _by_parameter(self) -> dict[str, Gradient]:
+        return {each.parameter: each for each in reversed(self.gradients)}  # of several, the first
 
 
 class BackwardRoot(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,6 +51,8 @@ class SwallowedException(msgspec.Struct, frozen=True, kw_only=True):
     caught_at: Place | None  # the line whose `except` took it, where known
     steps: tuple[int, ...]  # recorded steps in which it happened
     retried: bool = False  # the same module then ran without raising, in the same step
+    trained: bool = True  # called with gradients on, and it or its inputs are trained
+    own_class: bool = False  # the program defines the class of the exception itself
 
 
 class SwallowedExceptions(Evidence, frozen=True, kw_only=True):

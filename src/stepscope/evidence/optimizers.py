@@ -1,5 +1,6 @@
 """The optimizers: their groups as they take effect, and what each step was fed."""
 
+import functools
 from typing import ClassVar
 
 import msgspec
@@ -54,7 +55,7 @@ class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
     made_at: Place = Place()
 
 
-class Optimizers(Evidence, frozen=True, kw_only=True):
+class Optimizers(Evidence, frozen=True, kw_only=True, dict=True):  # dict: for what is cached
     """All optimizers, those that never stepped too."""
 
     obtained_by: ClassVar[str] = "an optimizer step"
@@ -64,7 +65,15 @@ class Optimizers(Evidence, frozen=True, kw_only=True):
 
     def groups_of(self, parameter: str) -> tuple[Group, ...]:
         """Return the groups that hold this parameter, a group once for each time it holds it."""
-        return tuple(g for g in self.groups for name in g.parameters if name == parameter)
+        return tuple(self._groups_by_parameter.get(parameter, ()))
+
+    @functools.cached_property
+    def _groups_by_parameter(self) -> dict[str, list[Group]]:
+        holding: dict[str, list[Group]] = {}
+        for group in self.groups:
+            for name in group.parameters:
+                holding.setdefault(name, []).append(group)
+        return holding
 
     def stands_still(self, parameter: str) -> bool:
         """Tell whether it is held, and only by groups that stand still."""

@@ -1,5 +1,6 @@
 """The tensors a model trains, and their bits before and after each recorded step."""
 
+import functools
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -69,7 +70,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         return not any(self.requires_grad)
 
 
-class Parameters(Evidence, frozen=True, kw_only=True):
+class Parameters(Evidence, frozen=True, kw_only=True, dict=True):  # dict: for what is cached
     """All parameters of the live modules and of the optimizers."""
 
     obtained_by: ClassVar[str] = "an optimizer step"
@@ -77,7 +78,11 @@ class Parameters(Evidence, frozen=True, kw_only=True):
 
     def named(self, name: str) -> Parameter | None:
         """Return the parameter with this qualified name."""
-        return next((each for each in self.parameters if each.name == name), None)
+        return self._by_name.get(name)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Parameter]:
+        return {each.name: each for each in reversed(self.parameters)}  # of several, the first
 
     def below(self, module: str) -> tuple[Parameter, ...]:
         """Return the parameters of this module and of all modules below it."""

@@ -1,11 +1,12 @@
 """Sums up many parameters by the modules that hold them, so that one cause is one finding."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from stepscope.core import Place
 
-MOST_OTHERS = 3  # children that "all but" names
+MOST_NAMED = 5  # children of the model in one subject
 MOST = 8  # subtrees in one report; more are summed up by the module above them all
 
 
@@ -16,13 +17,16 @@ class Subtree:
     name: str  # of the module, or of the parameter; "" is the whole model
     members: tuple[str, ...]  # the chosen parameters
     total: int  # parameters below the module, chosen or not
-    others: tuple[str, ...] = ()  # children of the whole model of which none is chosen
+    whole: tuple[str, ...] = ()  # children of the model, where they are chosen whole or not at all
+    others: tuple[str, ...] = ()  # its children of which nothing is chosen
 
     @property
     def label(self) -> str:
-        """Say which part of the model it is: "backbone", "all but fc"."""
-        if self.others:
+        """Say which part of the model it is: "backbone", "all but fc", "body, neck"."""
+        if self.others and len(self.others) <= min(MOST_NAMED, len(self.whole)):
             return f"all but {', '.join(self.others)}"
+        if self.others and len(self.whole) <= MOST_NAMED:
+            return ", ".join(self.whole)
         return self.name or "the model"
 
     @property
@@ -61,16 +65,23 @@ def _split(module: str, names: tuple[str, ...], everything: tuple[str, ...]) -> 
     if len(names) == 1:
         yield Subtree(names[0], names, 1)
     elif len(children) > 1 and 2 * len(names) >= len(everything):
-        yield Subtree(module, names, len(everything), _others(module, children, everything))
+        whole, others = ([], []) if module else _children(names, everything)
+        yield Subtree(module, names, len(everything), tuple(whole), tuple(others))
     else:
         for child, members in children.items():
             yield from _split(child, tuple(members), everything)
 
 
-def _others(module: str, chosen: Collection[str], everything: Collection[str]) -> tuple[str, ...]:
-    others = dict.fromkeys(_child("", name) for name in everything)
-    left = tuple(child for child in others if child not in chosen)
-    return left if not module and len(left) <= MOST_OTHERS else ()
+def _children(names: tuple[str, ...], everything: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the children of the model that are chosen whole, and those that are not at all.
+
+    Nothing where a child is chosen in part.
+    """
+    chosen = Counter(_child("", name) for name in names)
+    there = Counter(_child("", name) for name in everything)
+    if any(there[child] != count for child, count in chosen.items()):
+        return [], []
+    return list(chosen), [child for child in there if child not in chosen]
 
 
 def _whole(module: str, names: tuple[str, ...], everything: Collection[str]) -> Subtree:

@@ -1,5 +1,6 @@
 """Notices exceptions that leave a forward while the program goes on."""
 
+import sys
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from stepscope.evidence.losses import SwallowedException, SwallowedExceptions
 from stepscope.probes.handlers import Line, catching_line, lines_out, lines_to
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
-from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of, place_of
+from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of, kind_of_file, place_of
+from stepscope.probes.value_tracing.arguments import tensors_in
 
 
 @dataclass(slots=True)
@@ -25,6 +27,8 @@ class _Raised:
     out: tuple[Line, ...]  # lines through which it leaves, innermost first
     identity: int
     step: int
+    trained: bool
+    own_class: bool
     retried: bool = False  # the same module ran well afterwards, in the same step
 
 
@@ -36,9 +40,14 @@ class ExceptionsProbe(Probe):
         self._flying: _Raised | None = None
         self._swallowed: list[_Raised] = []
         self._calls = 0
+        self._inputs_trained: list[bool] = []  # of the running forwards, outermost first
 
     def module_called(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:  # noqa: ARG002
         """Count the forward; whatever was on its way out has been caught."""
+        del self._inputs_trained[len(self.run.modules) - 1 :]
+        self._inputs_trained.append(
+            any(t.requires_grad for t in tensors_in((*args, *kwargs.values())))
+        )
         if not self.run.in_backward:
             self._calls += 1
             self._landed()
@@ -80,7 +89,13 @@ class ExceptionsProbe(Probe):
             out=out,
             identity=id(exception),
             step=self.run.step,
+            trained=self.run.grad_enabled and (self._inputs_trained[-1] or self._is_held(module)),
+            own_class=_is_own(type(exception)),
         )
+
+    def _is_held(self, module: torch.nn.Module) -> bool:
+        held = {id(p) for o in self.run.optimizers for g in o.param_groups for p in g["params"]}
+        return any(id(parameter) in held for parameter in module.parameters())
 
     def _landed(self) -> None:
         """The program goes on: whatever was on its way out has been caught."""
@@ -111,7 +126,15 @@ def _joined(group: list[_Raised]) -> SwallowedException:
         caught_at=place_of(*caught) if caught else None,
         steps=tuple(sorted({each.step for each in group})),
         retried=all(each.retried for each in group),
+        trained=any(each.trained for each in group),
+        own_class=first.own_class,
     )
+
+
+def _is_own(kind: type) -> bool:
+    """Tell whether the program defines a class itself, as it does for its own control flow."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return file is not None and kind_of_file(file) == PROGRAM
 
 
 def _chain(exception: BaseException) -> set[int]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from stepscope.probes.gradient_norms import largest_on_device, read_together
+
 COLUMNS = 251  # prime: rows that move oppositely (two classes) fall into different columns
 CHUNK = 1 << 20  # bytes of a copy, where a tensor's words do not start at a multiple of eight
 SAMPLE = 1024  # elements that speak for a tensor where not all of them are read
@@ -43,9 +45,9 @@ def fingerprints(tensors: Sequence[torch.Tensor]) -> list[int]:
             continue
         weights, ends = _layout(sizes)
         totals = torch.cumsum(torch.cat(flat).cpu() * weights, 0)
+        so_far = torch.cat([totals.new_zeros(1), totals])[list(ends)].tolist()
         before = 0
-        for i, end in zip(chosen, ends, strict=True):
-            until = int(totals[end - 1]) if end else 0
+        for i, until in zip(chosen, so_far, strict=True):
             result[i] = (until - before + 2**63) % 2**64 - 2**63
             before = until
     return result
@@ -68,13 +70,10 @@ def spacing(number: float, dtype: torch.dtype) -> float:
 
 def largest(tensors: Sequence[torch.Tensor]) -> list[float]:
     """Return the largest absolute value of each tensor of floats, 0 of any other."""
-    found = [
-        torch.linalg.vector_norm(tensor, float("inf")).float().reshape(1)
-        if tensor.is_floating_point() and tensor.numel() and tensor.element_size() > 1
-        else torch.zeros(1)
-        for tensor in tensors
-    ]
-    return [float(each) for each in _to_cpu(found)]
+    floats = [t if t.is_floating_point() and t.element_size() > 1 else None for t in tensors]
+    found = largest_on_device(floats)
+    read = dict(zip(found, read_together(list(found.values())), strict=True))
+    return [read.get(i, 0.0) for i in range(len(tensors))]
 
 
 def _to_cpu(parts: list[torch.Tensor]) -> Iterable[torch.Tensor]:
@@ -121,13 +120,13 @@ def _columns(words: torch.Tensor) -> list[torch.Tensor]:
 @functools.lru_cache(maxsize=16)
 def _layout(sizes: tuple[tuple[int, ...], ...]) -> tuple[torch.Tensor, tuple[int, ...]]:
     """Return the weight of each word, and where each tensor's words end."""
+    farthest = max((i * COLUMNS + n for parts in sizes for i, n in enumerate(parts)), default=0)
+    serial = torch.arange(1, farthest + 1, dtype=torch.int64) * 0x1E3779B97F4A7C15 | 1
     weights: list[torch.Tensor] = []
     ends: list[int] = []
     end = 0
     for parts in sizes:
-        for place, size in enumerate(parts):
-            serial = torch.arange(1, size + 1, dtype=torch.int64) + place * COLUMNS
-            weights.append(serial * 0x1E3779B97F4A7C15 | 1)
+        weights += [serial[i * COLUMNS : i * COLUMNS + n] for i, n in enumerate(parts)]
         end += sum(parts)
         ends.append(end)
     return torch.cat(weights), tuple(ends)

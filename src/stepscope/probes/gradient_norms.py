@@ -23,6 +23,23 @@ class Size(tuple[float, float]):
         return self[1]
 
 
+class Readings:
+    """The gradients that have been read in one moment: who asks next reads nothing again."""
+
+    def __init__(self) -> None:
+        self._moment = -1
+        self._found: dict[int, Size | None] = {}  # by id of the gradient, alive in this moment
+
+    def sizes(self, gradients: Sequence[torch.Tensor | None], moment: int) -> list[Size | None]:
+        """Measure each gradient, as `sizes` does; between two moments the program has run."""
+        if moment != self._moment:
+            self._moment = moment
+            self._found.clear()
+        unread = {id(g): g for g in gradients if g is not None and id(g) not in self._found}
+        self._found.update(zip(unread, sizes(list(unread.values())), strict=True))
+        return [None if g is None else self._found[id(g)] for g in gradients]
+
+
 def sizes(gradients: Sequence[torch.Tensor | None]) -> list[Size | None]:
     """Measure each gradient; None where there is none, or where it has no data to read.
 
@@ -41,11 +58,7 @@ def sizes(gradients: Sequence[torch.Tensor | None]) -> list[Size | None]:
         else:
             found[index] = Size((0.0, 0.0))
     for members in alike.values():
-        tensors = [tensor for _, tensor in members]
-        wide = _wide(tensors[0])
-        norms = torch._foreach_norm(tensors, 2, dtype=wide)
-        largest = _largest(tensors, wide)
-        values = torch.stack([*norms, *largest]).tolist()
+        values = _ends([tensor for _, tensor in members]).tolist()
         for (index, _), norm, most in zip(
             members, values[: len(members)], values[len(members) :], strict=True
         ):
@@ -53,38 +66,40 @@ def sizes(gradients: Sequence[torch.Tensor | None]) -> list[Size | None]:
     return found
 
 
-def largest_on_device(gradient: torch.Tensor | None) -> torch.Tensor | None:
-    """Return its largest absolute element as a tensor, so that nobody waits for it yet."""
-    dense = None if gradient is None else _dense(gradient)
-    if dense is None or not dense.numel():
-        return None
-    return _largest([dense], _wide(dense))[0]
+def largest_on_device(tensors: Sequence[torch.Tensor | None]) -> dict[int, torch.Tensor]:
+    """Return the largest absolute element of each, by its place, so that nobody waits yet."""
+    dense = {i: d for i, t in enumerate(tensors) if t is not None and (d := _dense(t)) is not None}
+    return {
+        i: torch.linalg.vector_norm(tensor, math.inf)
+        if tensor.device.type != "cpu"
+        else torch.stack(torch.aminmax(tensor)).abs().amax()  # on a CPU six times as fast
+        for i, tensor in dense.items()
+        if tensor.numel()
+    }
 
 
-def are_finite(gradients: Sequence[torch.Tensor | None]) -> bool:
-    """Tell whether all are finite, reading each of them once where they are."""
-    dense = [
-        d for gradient in gradients if gradient is not None and (d := _dense(gradient)) is not None
+def read_together(numbers: Sequence[torch.Tensor]) -> list[float]:
+    """Read single numbers, waiting for each device and dtype once."""
+    read = [0.0] * len(numbers)
+    for kind in dict.fromkeys((number.device, number.dtype) for number in numbers):
+        places = [i for i, number in enumerate(numbers) if (number.device, number.dtype) == kind]
+        joined = torch.stack([numbers[i].detach().reshape(()) for i in places])
+        for place, value in zip(places, joined.tolist(), strict=True):
+            read[place] = float(value)
+    return read
+
+
+def _ends(alike: list[torch.Tensor]) -> torch.Tensor:
+    """Return the norms of tensors of one device and dtype, then their largest elements."""
+    wide = _wide(alike[0])
+    if alike[0].device.type != "cpu":
+        euclidean = torch._foreach_norm(alike, 2, dtype=wide)
+        return torch.stack([*euclidean, *torch._foreach_norm(alike, math.inf, dtype=wide)])
+    found = [  # one after the other: the second finds the tensor in the cache
+        (torch.linalg.vector_norm(tensor, dtype=wide), *torch.aminmax(tensor)) for tensor in alike
     ]
-    groups: dict[tuple[torch.device, torch.dtype], list[torch.Tensor]] = defaultdict(list)
-    for tensor in dense:
-        if tensor.numel():
-            groups[tensor.device, tensor.dtype].append(tensor)
-    norms = (
-        torch.stack(torch._foreach_norm(alike, 2, dtype=_wide(alike[0]))).sum()
-        for alike in groups.values()
-    )
-    if all(math.isfinite(float(total)) for total in norms):
-        return True
-    return all(size is None or math.isfinite(size.largest) for size in sizes(gradients))
-
-
-def _largest(tensors: list[torch.Tensor], wide: torch.dtype) -> Sequence[torch.Tensor]:
-    if tensors[0].device.type != "cpu":
-        found: Sequence[torch.Tensor] = torch._foreach_norm(tensors, math.inf, dtype=wide)
-        return found
-    extremes = (torch.aminmax(tensor) for tensor in tensors)  # on a CPU six times as fast
-    return [torch.maximum(low.abs(), high.abs()).to(wide) for low, high in extremes]
+    norms, lowest, highest = (torch.stack(each) for each in zip(*found, strict=True))
+    return torch.cat([norms, torch.maximum(lowest.abs(), highest.abs()).to(wide)])
 
 
 def _dense(gradient: torch.Tensor) -> torch.Tensor | None:

@@ -11,7 +11,7 @@ import torch
 from stepscope.core import Place
 from stepscope.evidence.gradients import BackwardRoot, BackwardRoots, Gradient, Gradients
 from stepscope.probes.backward_graph import leaves_below
-from stepscope.probes.gradient_norms import Size, sizes
+from stepscope.probes.gradient_norms import Size, read_together
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.source_lines import PROGRAM, running_line
 
@@ -72,10 +72,9 @@ class GradientHistory:
 
     def read(self, trained: Trained) -> dict[int, Size]:
         """Measure every gradient there is, by `id` of its parameter."""
-        holding = {
-            key: tensor.grad for key, tensor in trained.tensors.items() if tensor.grad is not None
-        }
-        read = zip(holding, sizes(list(holding.values())), strict=True)
+        read = zip(
+            trained.tensors, self._run.gradient_sizes(list(trained.tensors.values())), strict=True
+        )
         return {key: size for key, size in read if size is not None}
 
     def keep(
@@ -198,12 +197,15 @@ class BackwardHistory:
 
     def read(self) -> None:
         """Read the values of the roots so far."""
+        single = [n for root in self._roots for n in (root.value, root.scale) if n is not None]
+        numbers = iter(read_together(single))
         for root in self._roots:
-            scale = 1.0 if root.scale is None else float(root.scale)
+            value = None if root.value is None else next(numbers)
+            scale = 1.0 if root.scale is None else next(numbers)
             self._read.append(
                 BackwardRoot(
                     step=root.step,
-                    value=None if root.value is None else float(root.value) / scale,
+                    value=None if value is None else value / scale,
                     scaled_by=scale,
                     shape=root.shape,
                     reached=root.reached,

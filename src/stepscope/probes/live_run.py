@@ -2,11 +2,12 @@
 
 import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from stepscope.probes.gradient_norms import Readings, Size
 from stepscope.probes.names import Names
 
 
@@ -22,9 +23,11 @@ class LiveRun:
         self.compiled = False  # torch.compile was asked for
         self.grad_enabled = True  # in the program, at the moment that is told
         self.looking = False  # a probe is looking: what torch does now is ours, not the program's
+        self.moments = 0  # told so far
         self.faults: list[str] = []  # of probes
         self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
         self._undo: list[Callable[[], None]] = []
+        self._readings = Readings()
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -35,6 +38,10 @@ class LiveRun:
         """Take note of a new optimizer."""
         if all(reference() is not optimizer for reference in self._optimizers):
             self._optimizers.append(weakref.ref(optimizer))
+
+    def gradient_sizes(self, tensors: Sequence[torch.Tensor]) -> list[Size | None]:
+        """Measure the gradients that tensors hold; each is read once in a moment, whoever asks."""
+        return self._readings.sizes([tensor.grad for tensor in tensors], self.moments)
 
     def _trained(self) -> list[torch.Tensor]:
         return [

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
+from stepscope.probes.being_traced import is_being_traced
 from stepscope.probes.live_run import LiveRun
 
 
@@ -29,6 +30,7 @@ class Lookout:
             or self._run.looking
             or self._run.in_backward
             or threading.get_ident() != self._thread
+            or is_being_traced()
         )
 
     @contextlib.contextmanager

@@ -141,7 +141,8 @@ def _shadowing(module: torch.nn.Module) -> tuple[str, ...]:
 
 def _forward_of(kind: type[torch.nn.Module]) -> tuple[str, int]:
     """Return where the forward of a class of the program stands."""
-    code = getattr(inspect.unwrap(kind.forward), "__code__", None)
+    forward = inspect.getattr_static(kind, "forward")  # TorchScript has a descriptor there
+    code = getattr(inspect.unwrap(forward), "__code__", None)
     if code is None or kind_of(code) < PROGRAM:
         return "", 0
     return code.co_filename, code.co_firstlineno

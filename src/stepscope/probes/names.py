@@ -17,10 +17,10 @@ class Names:
     """Finds the root modules of the process, and names everything below them.
 
     A root is a module that no other module holds, with tensors of its own. The names of the only
-    root that is trained are
-    those of its `named_parameters()`; other roots lead theirs by the name of their variable or
-    class. Wrappers (`DistributedDataParallel`, `torch.compile`) add nothing to a name. Names are
-    settled when the first recorded step begins: what is named then keeps its name.
+    root that is trained are those of its `named_parameters()`; other roots lead theirs by the name
+    of their variable or class. Wrappers (`DistributedDataParallel`, `torch.compile`) add nothing
+    to a name. Names are settled when the first recorded step begins: what is named then keeps its
+    name.
     """
 
     def __init__(self, trained: Callable[[], Iterable[torch.Tensor]]) -> None:

@@ -1,5 +1,6 @@
 """Finds the operation that first gave nan or inf, among those that lead to a loss."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -25,10 +26,12 @@ def kind_of(tensor: torch.Tensor) -> str:
     """
     if not (tensor.is_floating_point() and tensor.layout == torch.strided) or tensor.is_meta:
         return ""
+    if tensor.numel() == 1:
+        number = float(tensor)
+        return "nan" if math.isnan(number) else "inf" if math.isinf(number) else ""
     if tensor.isnan().any():
         return "nan"
-    infinite = tensor.isinf() if tensor.numel() == 1 else tensor == float("inf")
-    return "inf" if infinite.any() else ""
+    return "inf" if (tensor == math.inf).any() else ""
 
 
 def find_origin(root: torch.Tensor) -> Origin | None:

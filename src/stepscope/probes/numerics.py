@@ -10,7 +10,6 @@ from torch import nn
 
 from stepscope.core import Evidence, Place
 from stepscope.evidence.environment import NonFinite, Numerics
-from stepscope.probes.gradient_norms import are_finite, sizes
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.non_finite_origin import Origin, find_origin, kind_of
 from stepscope.probes.probe import Probe
@@ -113,11 +112,10 @@ class NumericsProbe(Probe):
             return
         held = [p for group in optimizer.param_groups for p in group["params"]]
         holding = [tensor for tensor in held if tensor.grad is not None]
-        found = [tensor.grad for tensor in holding]
-        if are_finite(found):
-            return
-        read = zip(holding, sizes(found), strict=True)
+        read = zip(holding, self.run.gradient_sizes(holding), strict=True)
         lost = {id(p): size for p, size in read if size and not math.isfinite(size.largest)}
+        if not lost:
+            return
         kind = "nan" if any(math.isnan(size.largest) for size in lost.values()) else "inf"
         last = next((m for m in self._latest_first() if _owns_any(m, set(lost))), None)
         is_everywhere = len(lost) == len(holding) > 1  # clipping by the norm spreads it as well

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim import optimizer as optimizer_hooks
 
 from stepscope.core import Evidence
+from stepscope.probes.being_traced import is_being_traced
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
 
@@ -103,6 +104,7 @@ class Observation:
         if not hooks or self.run.looking:
             return
         self.run.looking = True
+        self.run.moments += 1
         self.run.grad_enabled = torch.is_grad_enabled()
         try:
             with torch._C.DisableTorchFunction(), torch.no_grad():
@@ -131,6 +133,7 @@ class Observation:
             or self.run.looking
             or threading.get_ident() != self._thread
             or os.getpid() != self._process
+            or is_being_traced()
         )
 
     def _begin(self) -> None:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from stepscope.core import Evidence, Place
 from stepscope.evidence import optimizers as facts
-from stepscope.probes.gradient_norms import Size, largest_on_device
+from stepscope.probes.gradient_norms import Size, largest_on_device, read_together
 from stepscope.probes.gradients import BackwardHistory, GradientHistory, Trained, find_trained
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
@@ -167,14 +167,13 @@ class OptimizersProbe(Probe):
         self._read_groups(optimizer, trained)
         own = {id(tensor): tensor for tensor in _tensors_of(optimizer)}
         present = [found[key] for key in own if key in found]
+        entering = _read(ledger.entering)
         step = facts.Step(
             optimizer=self.run.index(optimizer),
             step=self.run.step,
             backwards=len(ledger.entering),
-            entering_nonzero=tuple(
-                any(float(most) != 0 for most in sample.values()) for sample in ledger.entering
-            ),
-            carried=_is_carried(ledger),
+            entering_nonzero=tuple(any(sample.values()) for sample in entering),
+            carried=_is_carried(entering, ledger.used),
             gradients_present=len(present),
             gradients_nonzero=sum(size.largest != 0 for size in present),
             gradient_norm=math.hypot(*(size.norm for size in present)) / scale,
@@ -305,17 +304,18 @@ def _largest_sampled(optimizer: Optimizer) -> Sample:
     """Return the largest element of some of its gradients, still on their device."""
     holding = [each for each in _tensors_of(optimizer) if each.grad is not None]
     spread = holding[:: max(1, len(holding) // _SAMPLED)][:_SAMPLED]
-    return {
-        id(tensor): most
-        for tensor in spread
-        if (most := largest_on_device(tensor.grad)) is not None
-    }
+    found = largest_on_device([tensor.grad for tensor in spread])
+    return {id(spread[place]): most for place, most in found.items()}
 
 
-def _is_carried(ledger: _Ledger) -> bool:
+def _read(samples: list[Sample]) -> list[dict[int, float]]:
+    """Read what stood in the gradients when backwards began, all of them together."""
+    numbers = iter(read_together([most for sample in samples for most in sample.values()]))
+    return [{key: next(numbers) for key in sample} for sample in samples]
+
+
+def _is_carried(entering: list[dict[int, float]], used: dict[int, Size]) -> bool:
     """Tell whether the first backward since the last step found what that step had used."""
-    first = ledger.entering[0] if ledger.entering else {}
-    pairs = [
-        (float(most), ledger.used[key].largest) for key, most in first.items() if key in ledger.used
-    ]
-    return any(now != 0 for now, _ in pairs) and all(now == used for now, used in pairs)
+    first = entering[0] if entering else {}
+    pairs = [(most, used[key].largest) for key, most in first.items() if key in used]
+    return any(now != 0 for now, _ in pairs) and all(now == was for now, was in pairs)

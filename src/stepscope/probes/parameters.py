@@ -49,6 +49,7 @@ class ParametersProbe(Probe):
         super().__init__(run)
         self._tracks: dict[int, _Track] = {}
         self._gone: list[_Track] = []  # their tensors died; ids are used again
+        self._alive: list[torch.Tensor] = []  # for one moment: a discarded model may go any time
         self._frozen: dict[int, int] = {}  # held by the stepping optimizer, before its step
 
     def step_opened(self) -> None:
@@ -70,6 +71,7 @@ class ParametersProbe(Probe):
             statistic = track.is_buffer and track.name.rpartition(".")[2] in STATISTICS
             if statistic and len(track.before) == 1:
                 track.first = _data([track])[0].clone()
+        self._alive.clear()
 
     def backward_called(self, roots: tuple[torch.Tensor, ...]) -> None:  # noqa: ARG002
         """Count a part as requiring gradients that is thawed for its own backward only."""
@@ -99,6 +101,7 @@ class ParametersProbe(Probe):
         for track, sample in zip(single, samples(_data(single)), strict=True):
             track.values.append(float(sample.double()))
         _measure(live)
+        self._alive.clear()
         self._frozen = {}
 
     def evidence(self) -> Iterator[Evidence]:
@@ -150,6 +153,7 @@ class ParametersProbe(Probe):
         track.name = self.run.names.tensor(tensor)
         track.aliases = self.run.names.aliases(tensor)
         found[id(tensor)] = track
+        self._alive.append(tensor)
 
 
 def _is_readable(track: _Track) -> bool:

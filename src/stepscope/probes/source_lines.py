@@ -24,11 +24,12 @@ def kind_of(code: CodeType) -> int:
     """Tell torch and stepscope (MACHINERY) from installed LIBRARY code and the PROGRAM itself."""
     kind = _kinds.get(code)
     if kind is None:
-        kind = _kinds[code] = _classify(code.co_filename)
+        kind = _kinds[code] = kind_of_file(code.co_filename)
     return kind
 
 
-def _classify(file: str) -> int:
+def kind_of_file(file: str) -> int:
+    """Tell the same of a source file."""
     if file.startswith(_RULES):
         return PROGRAM
     if file.startswith((_TORCH, _OURS, "<")) or file == contextlib.__file__:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stepscope.core import Evidence
 from stepscope.evidence.losses import Temperature, Temperatures
+from stepscope.probes.gradient_norms import read_together
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.loss_graph import is_plain
 from stepscope.probes.probe import Probe
@@ -41,9 +42,9 @@ class TemperaturesProbe(Probe):
                         and NAME.search(name.rpartition(".")[2])
                     ):
                         self._keep(tensor)
-        for name, reference in self._found.items():
-            if (scale := reference()) is not None:
-                self._values[name].append(float(scale))
+        live = {n: scale for n, held in self._found.items() if (scale := held()) is not None}
+        for name, value in zip(live, read_together(list(live.values())), strict=True):
+            self._values[name].append(value)
 
     def _keep(self, tensor: Tensor) -> None:
         name = self.run.names.tensor(tensor)

@@ -26,9 +26,9 @@ class Value:
     """
 
     __slots__ = (
-        "calls", "code", "constants", "floating", "grad_enabled", "is_target", "keywords", "leaf",
-        "line", "lost", "opaque", "operation", "owner", "parents", "region", "requires_grad",
-        "serial", "shape", "step", "tensor",
+        "arrived", "calls", "code", "constants", "entered", "floating", "grad_enabled", "inputs",
+        "is_target", "keywords", "leaf", "line", "lost", "opaque", "operation", "owner", "parents",
+        "region", "requires_grad", "serial", "shape", "step", "tensor",
     )  # fmt: skip
 
     def __init__(self, operation: str, parents: tuple["Value", ...] = ()) -> None:
@@ -51,6 +51,9 @@ class Value:
         self.shape: tuple[int, ...] = ()
         self.serial = 0  # order of making
         self.step = 0
+        self.inputs = 0  # bits of the inputs of the model that it was computed from
+        self.entered = 0  # bits of those that meet a gradient here for the first time
+        self.arrived: list[Tensor] = []  # size of each gradient that came to it, where they do
         self.is_target: tuple[Value, ...] = ()  # parents that came in as the target of a loss
 
     @property
@@ -100,6 +103,11 @@ def value_of(tensor: Tensor) -> Value | None:
     """Return the value that a tensor carries: what was last computed into this very object."""
     entry = _table.held.get(id(tensor))
     return entry[1] if entry is not None else None
+
+
+def carries(tensor: Tensor) -> bool:
+    """Tell whether a tensor carries a value."""
+    return id(tensor) in _table.held
 
 
 def set_value(tensor: Tensor, value: Value) -> None:

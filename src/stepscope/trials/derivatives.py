@@ -23,6 +23,7 @@ from stepscope.evidence.gradient_paths import Proof
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.value_tracing.arguments import tensors_in
 from stepscope.trials.copying import CannotCopy, copy_module, with_tensors
+from stepscope.trials.processes import counts, why_not_alone
 from stepscope.trials.randomness import RandomStates
 
 _SEED = 20_260  # of our own generator: any fixed number
@@ -47,6 +48,8 @@ class _Call:
     buffers: dict[str, Tensor]
     randomness: RandomStates
     autocast: Autocast
+    collectives: tuple[int, ...] | None  # begun by each process group when the forward began
+    is_shared: bool = False  # it began some itself
     outputs: list[Tensor] = field(default_factory=list)
     output_versions: tuple[int, ...] = ()
     gradients: dict[int, Tensor] = field(default_factory=dict)  # by position of the output
@@ -90,6 +93,7 @@ class DirectionalDerivatives:
                         )
                         for device in _NO_AUTOCAST
                     },
+                    counts(),
                 )
 
     def module_returned(self, module: nn.Module, output: Any) -> None:
@@ -99,6 +103,7 @@ class DirectionalDerivatives:
             if call is None or call.outputs or task.done or task.module() is not module:
                 continue
             call.outputs = tensors_in((output,))
+            call.is_shared = call.collectives != counts()
             if not any(tensor.requires_grad for tensor in call.outputs):
                 task.call = None  # without gradient: the next call may have one
                 continue
@@ -128,8 +133,11 @@ class DirectionalDerivatives:
         return next(task.answer for task in self._tasks if task.name == name)
 
     def _prove(self, name: str, module: nn.Module, call: _Call) -> Proof | str:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            return "a module is not run again where several processes take part"
+        if call.collectives != ():
+            if call.collectives is None or call.is_shared:
+                return "its forward takes part in collectives of several processes"
+            if reason := why_not_alone(module):
+                return reason
         given = tensors_in((call.args, call.kwargs))
         versions = tuple(tensor._version for tensor in given if not tensor.is_inference())
         if versions != call.versions:

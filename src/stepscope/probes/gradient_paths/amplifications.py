@@ -9,9 +9,9 @@ from stepscope.probes.values import Line, Value
 
 LARGE = 1e3  # a factor that no normalisation and no temperature has; below it nothing is asked
 _FURTHEST = 12  # elementwise operations between the surrogate and the constant
-_TIMES = frozenset(["mul", "multiply", "__mul__", "__rmul__", "__imul__", "mul_"])
+TIMES = frozenset(["mul", "multiply", "__mul__", "__rmul__", "__imul__", "mul_"])
 _OVER = frozenset(["div", "divide", "true_divide", "__truediv__", "__itruediv__", "div_"])
-_KEEPING = _TIMES | _OVER | frozenset({
+_KEEPING = TIMES | _OVER | frozenset({
     "add", "sub", "rsub", "neg", "__add__", "__sub__", "__radd__", "__rsub__", "__neg__",
     "__iadd__", "__isub__", "add_", "sub_", "view", "reshape", "unsqueeze", "squeeze", "expand",
     "transpose", "permute", "flatten", "unflatten", "clone", "contiguous", "to", "float",
@@ -38,7 +38,7 @@ def find_amplifications(flow: Flow) -> Iterator[AmplificationSeen]:
     """Yield each large factor that a surrogate value meets before anything else happens to it."""
     sources = dict.fromkeys(surrogates(flow))
     sources.update(dict.fromkeys(v for v in flow.seen if _is_hard_gumbel(v)))
-    for source in sources:
+    for source in sorted(sources, key=lambda value: value.serial):
         waiting = [(source, 0)]
         seen: set[Value] = set()
         while waiting:
@@ -71,7 +71,7 @@ def _is_hard_gumbel(value: Value) -> bool:
 def _large_factor(value: Value) -> float | None:
     for constant in value.constants:
         size = abs(constant)
-        if value.operation in _TIMES and size >= LARGE:
+        if value.operation in TIMES and size >= LARGE:
             return constant
         if value.operation in _OVER and 0 < size <= 1 / LARGE:
             return constant

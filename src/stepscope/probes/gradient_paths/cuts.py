@@ -39,6 +39,7 @@ class CutSeen:
     inside: set[int]
     module: str = ""
     steps: set[int] = field(default_factory=set)
+    owners: set[int] = field(default_factory=set)  # `id` of each innermost module
 
     def join(self, other: "CutSeen") -> None:
         """Take in the same line, seen again."""
@@ -46,6 +47,7 @@ class CutSeen:
         self.upstream |= other.upstream
         self.inside |= other.inside
         self.steps |= other.steps
+        self.owners |= other.owners
 
 
 def find_cuts(flow: Flow) -> Iterator[tuple[Key, CutSeen]]:
@@ -94,6 +96,7 @@ def _describe(kind: CutKind, group: list[Value], flow: Flow) -> CutSeen | None:
         upstream=upstream,
         inside=parameters_among(lost),
         steps={first.step},
+        owners={id(m) for v in group if v.owner is not None and (m := v.owner()) is not None},
     )
 
 

@@ -34,6 +34,7 @@ from stepscope.probes.gradient_paths.flow import (
 )
 from stepscope.probes.gradient_paths.inputs import Inputs
 from stepscope.probes.gradient_paths.proving import Asked, Prover
+from stepscope.probes.gradient_paths.zeroed import zeroed
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
 from stepscope.probes.source_lines import place_of
@@ -58,6 +59,8 @@ class GradientPathsProbe(Probe):
         self._inputs = Inputs()
         self._reached: set[int] = set()
         self._used: set[int] = set()
+        self._zeroed: set[int] = set()
+        self._not_zeroed: set[int] = set()
         self._trained: dict[int, str] = {}  # parameters of optimizers that stepped, with names
         self._before: list[tuple[Tensor, Tensor | None, int]] = []  # during a backward only
         self._operations = 0
@@ -89,6 +92,9 @@ class GradientPathsProbe(Probe):
         flow = Flow(values)
         self._operations += len(flow.seen)
         self._look_at_cuts(flow, held.keys())
+        zero, others = zeroed(flow, values)
+        self._zeroed |= zero
+        self._not_zeroed |= others
         for found in find_amplifications(flow):
             if found.line not in self._amplifications:
                 found.module = self._name(found.owner)
@@ -96,7 +102,7 @@ class GradientPathsProbe(Probe):
         for value in checkpoints_without_gradient(flow.seen):
             known = self._checkpoints.setdefault(line_of(value), (self._name(value.owner), set()))
             known[1].update(parameters_among(value.lost))
-        self._inputs.look(values, held.keys(), sure=not goes_unseen(flow.seen))
+        self._inputs.look(values, flow.seen, held.keys(), sure=not goes_unseen(flow.seen))
 
     def _look_at_cuts(self, flow: Flow, held: AbstractSet[int]) -> None:
         for key, found in [*find_cuts(flow), *_escapes(self.run.step)]:
@@ -116,6 +122,7 @@ class GradientPathsProbe(Probe):
             if now is not None and (now is not gradient or now._version != version):
                 self._reached.add(id(parameter))
         self._before = []
+        self._inputs.backward_returned(self.run.step)
         if self._prover is None:
             return
         self._prover.backward_returned()
@@ -158,6 +165,7 @@ class GradientPathsProbe(Probe):
                 if inside & dead
             ),
             inputs=self._inputs.evidence(),
+            zeroed=self._named(self._zeroed - self._not_zeroed),
             operations=self._operations,
         )
 
@@ -177,6 +185,7 @@ class GradientPathsProbe(Probe):
             feeds_from=self._named(feeds_from),
             dead=self._named(feeds_from & dead),
             steps=len(seen.steps),
+            modules=max(1, len(seen.owners)),
             inside=self._named(seen.inside & self._trained.keys()),
             proof=proof,
             not_proved=reason,

@@ -148,7 +148,11 @@ class Terms:
 def _read(numbers: list[Tensor | None]) -> Iterator[float | None]:
     """Bring numbers from their devices, one wait for each device."""
     found: dict[int, float] = {}
-    present = [(index, tensor) for index, tensor in enumerate(numbers) if tensor is not None]
+    present = [
+        (index, tensor)
+        for index, tensor in enumerate(numbers)
+        if tensor is not None and not tensor.is_meta
+    ]
     for device in {tensor.device for _, tensor in present}:
         here = [(index, tensor) for index, tensor in present if tensor.device == device]
         read = torch.stack([tensor.detach().float().reshape(()) for _, tensor in here]).tolist()

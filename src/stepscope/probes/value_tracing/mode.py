@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import DeviceContext
 
 Seen = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any], None]
 
@@ -13,8 +14,9 @@ Seen = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any], None
 class Following(TorchFunctionMode):
     """Calls what was called, and then shows it to `seen`.
 
-    It is put on before the program begins, so it lies below every mode of the program. It stays
-    on the stack of its thread only: what other threads compute is not followed.
+    It lies below every mode of the program, but for `set_default_device`, which insists on
+    the lowest place. It stays on the stack of its thread only: what other threads compute is not
+    followed.
     """
 
     def __init__(self, seen: Seen) -> None:
@@ -32,36 +34,53 @@ class Following(TorchFunctionMode):
         return output
 
     def put_on(self) -> None:
-        """Begin."""
+        """Begin, or go on."""
+        if self._over:
+            return
+        above = _popped()
+        if above and _insists_on_the_bottom(above[-1]):
+            torch._C._push_on_torch_function_stack(above.pop())
         torch._C._push_on_torch_function_stack(self)
+        _push(above)
+
+    def lift(self) -> bool:
+        """Take it from the stack, wherever it lies; tell whether it was there.
+
+        While one of its own calls is under way it is on no stack.
+        """
+        above = _popped()
+        found = self in above
+        _push([mode for mode in above if mode is not self])
+        return found
 
     def take_off(self) -> None:
-        """End for good, wherever on the stack it lies by now."""
-        self._over = True  # while one of its own calls is under way it is on no stack
-        self._lift()
+        """End for good."""
+        self._over = True
+        self.lift()
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Be off the stack for a while: a backward may run long and need not be followed."""
-        above = self._lift()
+        lifted = self.lift()
         try:
             yield
         finally:
-            if above is not None and not self._over:
-                deep = min(above, torch._C._len_torch_function_stack())
-                tops = [torch._C._pop_torch_function_stack() for _ in range(deep)]
-                for mode in (self, *reversed(tops)):
-                    torch._C._push_on_torch_function_stack(mode)
+            if lifted:
+                self.put_on()
 
-    def _lift(self) -> int | None:
-        """Take it from the stack; return how many lay above it, None where it was not there."""
-        above: list[Any] = []
-        found = False
-        while not found and torch._C._len_torch_function_stack():
-            top = torch._C._pop_torch_function_stack()
-            found = top is self
-            if not found:
-                above.append(top)
-        for mode in reversed(above):
-            torch._C._push_on_torch_function_stack(mode)
-        return len(above) if found else None
+
+def _insists_on_the_bottom(mode: Any) -> bool:
+    """Tell `set_default_device` from `with torch.device(...)`, which leaves from the top."""
+    return isinstance(mode, DeviceContext) and "old_device" in vars(mode)
+
+
+def _popped() -> list[Any]:
+    """Empty the stack; return what was on it, top first."""
+    return [
+        torch._C._pop_torch_function_stack() for _ in range(torch._C._len_torch_function_stack())
+    ]
+
+
+def _push(modes: list[Any]) -> None:
+    for mode in reversed(modes):
+        torch._C._push_on_torch_function_stack(mode)

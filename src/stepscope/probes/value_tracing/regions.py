@@ -29,6 +29,11 @@ class Region:
             self._outer.append(self.line)
             self.line = None
 
+    def found(self, *, on: bool) -> None:
+        """Gradients are on or off now, after a while that was not followed."""
+        self._outer.clear()
+        self.line = None if on else self.line or opening_line()
+
     def left(self, *, on: bool) -> None:
         """A context ended, and gradients are now as they were before it."""
         if on:

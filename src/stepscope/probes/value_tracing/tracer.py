@@ -3,7 +3,7 @@
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,7 @@ from stepscope.probes.backward_graph import leaves_below
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.source_lines import running_frame
 from stepscope.probes.value_tracing.arguments import numbers_in, plain_in, tensors_in
+from stepscope.probes.value_tracing.input_entries import InputEntries
 from stepscope.probes.value_tracing.operations import TARGET_POSITION, Kind, kind_of_call
 from stepscope.probes.value_tracing.regions import Region
 from stepscope.probes.value_tracing.writes import Writes
@@ -25,6 +26,7 @@ from stepscope.probes.values import (
     Escape,
     Line,
     Value,
+    carries,
     escapes,
     is_floating,
     set_value,
@@ -52,6 +54,7 @@ class Tracer:
         self.operations = 0
         self.opened = 0  # `operations` when the step began
         self.inside: list[dict[int, Value]] = []  # parameters seen in running checkpoints
+        self.entries = InputEntries()
         self._written: dict[int, tuple[weakref.ref[Any], Value]] = {}  # by storage
 
     # --- what the mode shows
@@ -90,9 +93,23 @@ class Tracer:
             return
         if self.paused or self.stepping or self.evaluating:
             if self.inside:
-                self._used_inside(args, kwargs)
+                self.used_inside((*args, *kwargs.values()))
+            return
+        if kind is Kind.FRESH and not (self._may_carry(args) or self._may_carry(kwargs.values())):
             return
         self.guarded(lambda: self._follow(kind, name, args, kwargs, output))
+
+    def _may_carry(self, arguments: Iterable[Any]) -> bool:
+        """Tell quickly, of most calls that no value enters, that there is nothing to follow."""
+        for given in arguments:
+            if isinstance(given, Tensor):
+                if self._written or carries(given) or given.requires_grad:
+                    return True
+                if type(given) is nn.Parameter:
+                    return True
+            elif isinstance(given, list | tuple | dict) and tensors_in((given,)):
+                return True
+        return False
 
     def _follow(
         self, kind: Kind, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
@@ -147,6 +164,7 @@ class Tracer:
             value.opaque = opaque
             value.keywords = plain_in(kwargs) if kwargs else {}
             value.lost = () if value.requires_grad else lost
+            self.entries.join(value, made)
             if name in TARGET_POSITION:
                 value.is_target = self._targets(name, args, kwargs)
             set_value(made, value)
@@ -268,6 +286,7 @@ class Tracer:
         """Make a tensor an input of the model, whatever it carried before."""
         value = Value(INPUT)
         value.leaf = name
+        value.inputs = self.entries.bit(name)
         value.floating = is_floating(tensor)
         value.requires_grad = tensor.requires_grad
         value.shape = tuple(tensor.shape)
@@ -295,8 +314,9 @@ class Tracer:
         known = written.get(key)
         written[key] = (known[0] if known is not None else weakref.ref(storage, forget), value)
 
-    def _used_inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for tensor in tensors_in((*args, *kwargs.values())):
+    def used_inside(self, arguments: Iterable[Any]) -> None:
+        """Note the parameters that a running checkpoint uses."""
+        for tensor in tensors_in(arguments):
             if type(tensor) is nn.Parameter and tensor.requires_grad:
                 value = self.value(tensor)
                 if value is not None:

@@ -12,6 +12,7 @@ from stepscope.core import Evidence
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
 from stepscope.probes.value_tracing.arguments import named_tensors, tensors_in
+from stepscope.probes.value_tracing.blind import is_blind
 from stepscope.probes.value_tracing.mode import Following
 from stepscope.probes.value_tracing.tracer import Tracer
 from stepscope.probes.value_tracing.writes import Writes
@@ -39,8 +40,16 @@ class ValueTracing(Probe):
         self._called = 0
         self.tracer = tracer = Tracer(run, self._writes)
         self._writes.value = tracer.value
-        mode = Following(tracer.seen)
+        self._mode = mode = Following(tracer.seen)
+        self._begun = False
+        self._lifted = False  # the mode is off the stack because of us
+        self._blind = 0  # depth of the module that nothing is followed in
         run.patch(Tensor, "backward", _aside(mode))
+        run.patch(torch.autograd, "backward", _aside(mode))
+        # What goes before the first of these costs nothing: preparing data may take many calls.
+        run.patch(torch.optim.Optimizer, "__init__", self._beginning)
+        run.patch(nn.Module, "load_state_dict", self._beginning)
+        run.patch(nn.Module, "_load_from_state_dict", self._beginning)
         run.patch(torch.inference_mode, "__enter__", _entering(tracer))
         run.patch(torch.inference_mode, "__exit__", _leaving(tracer))
         self._patch_functions()
@@ -48,7 +57,6 @@ class ValueTracing(Probe):
             for name, positions in _COLLECTIVES.items():
                 around = _collective(tracer, name, *positions)
                 run.patch(torch.distributed, name, around)
-        mode.put_on()
         run.on_end(mode.take_off)
 
     def _patch_functions(self) -> None:
@@ -83,16 +91,46 @@ class ValueTracing(Probe):
         function.apply = classmethod(apply)
         self.run.on_end(lambda: setattr(function, "apply", held))
 
+    def _beginning(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            if self.tracer.is_ours():
+                self._begin()
+            return call(*args, **kwargs)
+
+        return observed
+
+    def _begin(self) -> None:
+        """Follow, from the first of an optimizer, a load, a forward and a backward on."""
+        if not self._begun and not self.run.in_backward:
+            self._begun = True
+            self.tracer.region.found(on=torch.is_grad_enabled() or self.run.grad_enabled)
+            self._mode.put_on()
+
+    def _look_away(self) -> None:
+        self._lifted = self._mode.lift() or self._lifted
+
+    def _look_again(self) -> None:
+        if self._lifted:
+            self._lifted = False
+            self._mode.put_on()
+
     def module_called(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """Make the floating-point inputs of an outermost module values of their own."""
         self._called += 1
-        outer = self.tracer.calls[: len(self.run.modules) - 1]
-        self.tracer.calls = (*outer, (self._called, weakref.ref(module)))
-        if len(self.run.modules) > 1:
-            return
+        depth = len(self.run.modules)
         tracer = self.tracer
-        tracer.evaluating = not module.training and tracer.region.line is not None
-        if not tracer.evaluating:
+        tracer.calls = (*tracer.calls[: depth - 1], (self._called, weakref.ref(module)))
+        if tracer.evaluating or self.run.in_backward:
+            return
+        if depth == 1:
+            if tracer.stepping:
+                self._stepped()  # a closure computes the loss once more
+            self._begin()
+        if is_blind(module, args, kwargs, outermost=depth == 1, gradients=self.run.grad_enabled):
+            tracer.evaluating = True
+            self._blind = depth
+            self._look_away()
+        elif depth == 1:
             for name, tensor in named_tensors(_by_name(module, args, kwargs)):
                 known = tracer.value(tensor) if is_floating(tensor) else _NOT_FLOATING
                 if known is None or known.operation == INPUT:  # a batch may come again
@@ -105,39 +143,57 @@ class ValueTracing(Probe):
             inputs().append(value)
 
     def module_returned(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        """End an evaluation."""
-        self.tracer.calls = self.tracer.calls[: len(self.run.modules) - 1]
-        if len(self.run.modules) > 1:
-            return
+        """End what was not followed."""
         tracer = self.tracer
-        if tracer.evaluating:
+        depth = len(self.run.modules)
+        tracer.calls = tracer.calls[: depth - 1]
+        if not tracer.evaluating or depth != self._blind:
+            return
+        self._seeing()
+        parameters = tuple(module.parameters())
+        if tracer.inside:
+            tracer.used_inside(parameters)
+        if not tracer.paused:
             # One value for the whole pass: should its result enter a loss, its line is known.
-            used = tuple(v for p in module.parameters() if (v := tracer.value(p)) is not None)
+            used = tuple(v for p in parameters if (v := tracer.value(p)) is not None)
             name = f"{type(module).__name__}()"
             tracer.made(name, args, kwargs, output, opaque=True, extra=used)
-        tracer.evaluating = False
 
     def module_raised(self, module: nn.Module, exception: BaseException) -> None:  # noqa: ARG002
-        """End an evaluation that failed."""
-        self.tracer.calls = self.tracer.calls[: len(self.run.modules) - 1]
-        if len(self.run.modules) == 1:
-            self.tracer.evaluating = False
+        """End what was not followed, and failed."""
+        depth = len(self.run.modules)
+        self.tracer.calls = self.tracer.calls[: depth - 1]
+        if self.tracer.evaluating and depth == self._blind:
+            self._seeing()
+
+    def _seeing(self) -> None:
+        self.tracer.evaluating = False
+        self._look_again()
 
     def step_opened(self) -> None:
         """Begin a step."""
+        self._begin()
         self._writes.begun = True
-        self.tracer.stepping = False
+        if self.tracer.stepping:
+            self._stepped()
         self.tracer.step_opened()
 
     def gradients_ready(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
         """Look away while the optimizer works."""
         self.tracer.stepping = True
+        self._look_away()
 
     def step_returned(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
         """Look again; what was kept for this step is done with."""
-        self.tracer.stepping = False
+        self._stepped()
+        self.tracer.entries.stepped()
         escapes().clear()
         inputs().clear()
+
+    def _stepped(self) -> None:
+        self.tracer.stepping = False
+        self.tracer.region.found(on=self.run.grad_enabled)
+        self._look_again()
 
     def evidence(self) -> Iterator[Evidence]:
         """Say what wrote into parameters."""

@@ -33,6 +33,8 @@ class Writes:
 
     def seen(self, kind: Kind, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Look at an operation that changed its first argument."""
+        if not args and "tensor" in kwargs:
+            args = (kwargs["tensor"],)  # as torch.nn.init hands its calls on
         if not args or name in _SHAPES_STATE:
             return
         targets = tensors_in(args[0]) if kind is Kind.EACH_IN_PLACE else args[:1]
@@ -60,7 +62,7 @@ class Writes:
         if not isinstance(target, Tensor):
             return None
         value = value_of(target)  # `p.data.copy_` and views of `p`: their value comes from `p`
-        while value is not None and value.operation in ("data", "detach", "__getitem__", "view"):
+        while value is not None and _is_alias(value.operation):
             (value, *_) = value.parents
             if value.is_parameter:
                 found = value.tensor() if value.tensor is not None else None
@@ -107,6 +109,12 @@ class _Seen:
             from_parameters=self.from_parameters,
             at=at,
         )
+
+
+def _is_alias(operation: str) -> bool:
+    """Tell what gives the memory of its first argument: `p.data.mul_(m).add_(q)` goes on."""
+    in_place = operation.endswith("_") and not operation.endswith("__")
+    return in_place or operation in ("data", "detach", "__getitem__", "view")
 
 
 def _share(one: Tensor, other: Tensor) -> bool:

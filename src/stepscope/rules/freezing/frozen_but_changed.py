@@ -105,7 +105,7 @@ def fails_when_a_declared_frozen_part_is_initialised_again(watch: Watch) -> None
         torch.nn.init.normal_(encoder.weight)
 
 
-def fails_when_a_frozen_part_is_written_to_without_a_declaration(watch: Watch) -> None:
+def fails_as_a_note_when_a_frozen_part_is_written_to_undeclared(watch: Watch) -> None:
     import torch
 
     from stepscope.core import Place

@@ -27,13 +27,15 @@ by hand in a later epoch cannot be seen.
 - https://github.com/open-mmlab/mmdetection/issues/8210
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from stepscope.core import Finding, Findings, Place, Severity, Watch, rule
 from stepscope.evidence.gradients import Gradient, Gradients
 from stepscope.evidence.optimizers import Group, Optimizers
 from stepscope.evidence.parameters import Parameter, Parameters
 from stepscope.evidence.subtrees import subtrees
+
+SHOWN = 4  # group numbers; of more only the count
 
 
 @rule("FRZ001", Severity.ERROR)
@@ -51,13 +53,14 @@ def frozen_by_zero_lr(
         and not parameter.ever_changed
         and optimizers.stands_still(parameter.name)
     ]
-    by_groups: dict[tuple[Group, ...], list[Parameter]] = {}
+    held_by: dict[int, list[Parameter]] = {}
     for parameter in still:
-        by_groups.setdefault(optimizers.groups_of(parameter.name), []).append(parameter)
+        held_by.setdefault(optimizers.groups_of(parameter.name)[0].optimizer, []).append(parameter)
     sizes = {parameter.name: parameter.numel for parameter in parameters.parameters}
-    for groups, members in by_groups.items():
-        made_at = optimizers.optimizers[groups[0].optimizer].made_at
+    for index, members in held_by.items():
+        made_at = optimizers.optimizers[index].made_at
         for tree in subtrees((each.name for each in members), sizes):
+            groups = {g: None for name in tree.members for g in optimizers.groups_of(name)}
             elements = sum(sizes[name] for name in tree.members)
             held = sum(received[name].nbytes for name in tree.members)
             yield Finding(
@@ -67,7 +70,8 @@ def frozen_by_zero_lr(
                     " and backward computes them"
                 ),
                 measured=(
-                    f"lr 0 in {_numbers(groups, optimizers)} over {len(groups[0].lrs)} steps;"
+                    f"lr 0 in {_numbers(groups, optimizers)}"
+                    f" over {optimizers.optimizers[index].stepped} steps;"
                     f" {elements:,} of {sum(sizes.values()):,} elements;"
                     f" {_bytes(held)} of gradients held; bits unchanged"
                 ),
@@ -90,10 +94,12 @@ def _bytes(count: int) -> str:
     return f"{count / 2**20:,.1f} MiB" if count >= 2**20 else f"{count:,} bytes"
 
 
-def _numbers(groups: Iterable[Group], optimizers: Optimizers) -> str:
-    return " and ".join(
-        f"group {group.index} of {optimizers.optimizers[group.optimizer].kind}" for group in groups
-    )
+def _numbers(groups: Collection[Group], optimizers: Optimizers) -> str:
+    kind = optimizers.optimizers[next(iter(groups)).optimizer].kind
+    if len(groups) > SHOWN:
+        return f"{len(groups)} groups of {kind}"
+    numbers = ", ".join(str(group.index) for group in groups)
+    return f"group{'s' if len(groups) > 1 else ''} {numbers} of {kind}"
 
 
 def fails_when_the_backbone_has_a_learning_rate_of_zero(_: Watch) -> None:
@@ -103,6 +109,19 @@ def fails_when_the_backbone_has_a_learning_rate_of_zero(_: Watch) -> None:
     optimizer = torch.optim.AdamW(
         [{"params": backbone.parameters(), "lr": 0.0}, {"params": head.parameters(), "lr": 0.1}]
     )
+    for _step in range(2):
+        optimizer.zero_grad()
+        head(backbone(torch.ones(3, 4))).sum().backward()
+        optimizer.step()
+
+
+def fails_once_where_each_parameter_has_a_group_of_its_own(_: Watch) -> None:
+    import torch
+
+    backbone = torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _layer in range(3)))
+    head = torch.nn.Linear(4, 2)
+    groups = [{"params": [p], "lr": 0.0} for p in backbone.parameters()]
+    optimizer = torch.optim.AdamW([*groups, {"params": head.parameters(), "lr": 0.1}])
     for _step in range(2):
         optimizer.zero_grad()
         head(backbone(torch.ones(3, 4))).sum().backward()

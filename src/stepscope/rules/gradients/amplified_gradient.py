@@ -18,7 +18,9 @@ surrogate without the constant.
 
 ## Limits
 An ordinary straight-through estimator (rounding, vector quantisation, hard Gumbel-softmax), also
-one whose value is scaled by the same constant, is left alone. Without a proof nothing is said.
+one whose value is scaled by the same constant, is left alone. Where the module cannot be run again
+(under torch.distributed: where it takes part in collectives, or holds SyncBatchNorm or sharded
+parameters) it is a note.
 
 ## Sources
 - Bengio et al., "Estimating or propagating gradients through stochastic neurons" (2013),
@@ -35,7 +37,9 @@ from stepscope.evidence.gradient_paths import Amplification, GradientPaths, Proo
 def amplified_gradient(paths: GradientPaths, *, factor: float = 1e3) -> Findings:
     for found in paths.amplifications:
         proof = found.proof
-        if proof is None or abs(proof.reverse) <= factor * _true_size(proof):
+        if proof is None and not found.not_proved:
+            continue
+        if proof is not None and abs(proof.reverse) <= factor * _true_size(proof):
             continue
         surrogate = found.surrogate_at
         related = Related("the surrogate is made here", surrogate) if surrogate else None
@@ -43,12 +47,18 @@ def amplified_gradient(paths: GradientPaths, *, factor: float = 1e3) -> Findings
             subject=f"`{found.operation}` by {found.constant:g} in {found.module or 'the model'}",
             message=(
                 f"the gradient through a surrogate (straight-through) value is multiplied by"
-                f" {found.constant:g}, while the value itself hardly changes"
+                f" {found.constant:g}"
+                + (", while the value itself hardly changes" if proof is not None else "")
             ),
-            measured=_measured(proof),
+            measured=(
+                _measured(proof)
+                if proof is not None
+                else f"no derivative was taken: {found.not_proved}"
+            ),
             expected=f"the two within a factor of {factor:g}",
             at=_place(found),
             related=(related,) if related is not None else (),
+            severity=None if proof is not None else Severity.NOTE,
         )
 
 
@@ -134,7 +144,7 @@ def fails_above_a_factor_of_a_thousand(watch: Watch) -> None:
     watch.saw(_seen(reverse=1001.0))
 
 
-def passes_without_a_proof(watch: Watch) -> None:
+def fails_as_a_note_without_a_proof(watch: Watch) -> None:
     watch.saw(_seen(reverse=None))
 
 
@@ -151,5 +161,6 @@ def _seen(reverse: float | None) -> GradientPaths:
         module="",
         surrogate_at=None,
         proof=proof,
+        not_proved="" if proof else "its forward takes part in collectives of several processes",
     )
     return GradientPaths(unreached=(), used=(), cuts=(), amplifications=(found,))

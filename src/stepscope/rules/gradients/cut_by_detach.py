@@ -26,12 +26,12 @@ alone; so are parameters that the program moves itself, or that are declared fro
   differentiate
 """
 
-from stepscope.core import Finding, Findings, Place, Related, Severity, Watch, rule
+from stepscope.core import Finding, Findings, Related, Severity, Watch, rule
+from stepscope.evidence.dead_parameters import cut_off
 from stepscope.evidence.gradient_paths import Cut, CutKind, CutRole, GradientPaths
 from stepscope.evidence.intent import Intent, matches
 from stepscope.evidence.optimizers import Optimizers
 from stepscope.evidence.parameters import Parameters
-from stepscope.evidence.subtrees import subtrees
 
 _ENDED = {
     CutKind.DETACH: "its value enters the loss only after `{}` took its gradient away",
@@ -59,26 +59,22 @@ def cut_by_detach(
             and not matches(name, frozen)
             and not (cut.kind is CutKind.ESCAPE and name in followed)
         ]
-        for tree in subtrees(dead, everything):
-            yield Finding(
-                subject=tree.subject,
-                message=f"gets no gradient: {_ENDED[cut.kind].format(cut.operation)}",
-                measured=(
-                    f"{len(tree.members)} trainable parameters behind `{cut.operation}` that no"
-                    f" backward reaches; seen in {cut.steps} of the recorded steps; the value is"
-                    f" {_use(cut)}"
-                ),
-                expected="a path with gradient, or these parameters frozen",
-                at=Place(
-                    parameter=tree.members[0],
-                    module=cut.module,
-                    file=cut.at.file,
-                    line=cut.at.line,
-                    function=cut.at.function,
-                ),
-                related=tuple(Related("enters the graph again", at) for at in cut.enters),
-                severity=_severity(cut),
-            )
+        if not dead:
+            continue
+        found = cut_off(dead, everything, cut.at)
+        yield Finding(
+            subject=found.subject,
+            message=f"gets no gradient: {_ENDED[cut.kind].format(cut.operation)}",
+            measured=(
+                f"{found.count} trainable parameters behind `{cut.operation}` that no"
+                f" backward reaches; seen in {cut.steps} of the recorded steps; the value is"
+                f" {_use(cut)}"
+            ),
+            expected="a path with gradient, or these parameters frozen",
+            at=found.at,
+            related=tuple(Related("enters the graph again", at) for at in cut.enters),
+            severity=_severity(cut),
+        )
 
 
 def _use(cut: Cut) -> str:

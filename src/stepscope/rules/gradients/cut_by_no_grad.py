@@ -26,12 +26,12 @@ whose learning rate is 0, or that are declared frozen are left alone.
 
 from typing import Any
 
-from stepscope.core import Finding, Findings, Place, Related, Severity, Watch, rule
+from stepscope.core import Finding, Findings, Related, Severity, Watch, rule
+from stepscope.evidence.dead_parameters import cut_off
 from stepscope.evidence.gradient_paths import Cut, CutKind, CutRole, GradientPaths
 from stepscope.evidence.intent import Intent, matches
 from stepscope.evidence.optimizers import Optimizers
 from stepscope.evidence.parameters import Parameters
-from stepscope.evidence.subtrees import subtrees
 
 
 @rule("GRD002", Severity.ERROR)
@@ -49,29 +49,24 @@ def cut_by_no_grad(
             for name in cut.dead
             if name not in moved and not optimizers.stands_still(name) and not matches(name, frozen)
         ]
-        for tree in subtrees(dead, everything):
-            yield Finding(
-                subject=tree.subject,
-                message=(
-                    "gets no gradient: its value enters the loss only through an operation"
-                    " without gradient"
-                ),
-                measured=(
-                    f"`{cut.operation}` under no_grad in {cut.steps} of the recorded steps;"
-                    f" {len(tree.members)} trainable parameters behind it that no backward reaches"
-                ),
-                expected="the operation outside the region, or these parameters frozen",
-                at=_place(cut, tree.members[0]),
-                related=tuple(_related(cut)),
-                severity=None if cut.role in (CutRole.FEATURE, CutRole.WEIGHT) else Severity.NOTE,
-            )
-
-
-def _place(cut: Cut, parameter: str) -> Place:
-    at = cut.region or cut.at
-    return Place(
-        parameter=parameter, module=cut.module, file=at.file, line=at.line, function=at.function
-    )
+        if not dead:
+            continue
+        found = cut_off(dead, everything, cut.region or cut.at)
+        yield Finding(
+            subject=found.subject,
+            message=(
+                "gets no gradient: its value enters the loss only through an operation"
+                " without gradient"
+            ),
+            measured=(
+                f"`{cut.operation}` under no_grad in {cut.steps} of the recorded steps;"
+                f" {found.count} trainable parameters behind it that no backward reaches"
+            ),
+            expected="the operation outside the region, or these parameters frozen",
+            at=found.at,
+            related=tuple(_related(cut)),
+            severity=None if cut.role in (CutRole.FEATURE, CutRole.WEIGHT) else Severity.NOTE,
+        )
 
 
 def _related(cut: Cut) -> list[Related]:
@@ -108,6 +103,28 @@ def fails_when_the_function_is_decorated(_: Watch) -> None:
     for _step in range(2):
         optimizer.zero_grad()
         head(encode(torch.randn(3, 4))).sum().backward()
+        optimizer.step()
+
+
+def fails_once_for_a_line_that_three_modules_run(_: Watch) -> None:
+    import torch
+
+    class Gate(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.score, self.value = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                score = self.score(x).sigmoid()
+            result: torch.Tensor = self.value(score * x)
+            return result
+
+    model = torch.nn.Sequential(Gate(), Gate(), Gate())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _step in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(3, 4)).sum().backward()
         optimizer.step()
 
 

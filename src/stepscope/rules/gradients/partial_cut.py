@@ -40,7 +40,7 @@ def partial_cut(paths: GradientPaths, *, share: float = 0.01) -> Findings:
             continue
         sure = proof is not None and proof.is_sure
         yield Finding(
-            subject=f"`{cut.operation}` in {cut.module or 'the model'}",
+            subject=f"`{cut.operation}` in {cut.module or 'the model'}{_others(cut)}",
             message=(
                 f"the value computed under no_grad{_where(cut)}, from `{cut.operation}` on, gets no"
                 " gradient, though it enters the loss again; the parameters it depends on keep"
@@ -55,6 +55,11 @@ def partial_cut(paths: GradientPaths, *, share: float = 0.01) -> Findings:
             ),
             severity=None if sure and not cut.inside else Severity.NOTE,
         )
+
+
+def _others(cut: Cut) -> str:
+    others = cut.modules - 1
+    return f" and {others} other module{'s' * (others > 1)}" if others else ""
 
 
 def _where(cut: Cut) -> str:

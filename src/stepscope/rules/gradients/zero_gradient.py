@@ -17,7 +17,9 @@ Follow the value from the module to the loss and look for the operation whose de
 Fewer than three steps with a gradient are not judged. A first step with gradient 0 is normal: LoRA
 starts so, and everything behind a layer that begins at 0. Where nothing moved between the steps
 (a warm-up from learning rate 0) nothing could change, and nothing is said. Experts that only got
-empty inputs are left alone, and so are parameters whose learning rate is 0.
+empty inputs are left alone, and so are parameters whose learning rate is 0. A parameter that
+enters the loss only times the number 0, written in the program (`loss + 0 * p.sum()`, so that
+DistributedDataParallel finds it), is a note.
 
 ## Sources
 - Three steps: the second-order zeros of a zero-initialised product, as in LoRA
@@ -27,11 +29,12 @@ empty inputs are left alone, and so are parameters whose learning rate is 0.
 from typing import Any
 
 from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
+from stepscope.evidence.gradient_paths import GradientPaths
 from stepscope.evidence.gradients import Gradients
 from stepscope.evidence.modules import Modules
 from stepscope.evidence.optimizers import Optimizers
 from stepscope.evidence.parameters import Parameters
-from stepscope.evidence.subtrees import subtrees
+from stepscope.evidence.subtrees import Subtree, subtrees
 
 
 @rule("GRD005", Severity.WARNING)
@@ -40,6 +43,7 @@ def zero_gradient(
     parameters: Parameters,
     optimizers: Optimizers,
     modules: Modules | None,
+    paths: GradientPaths | None,
     *,
     steps: int = 3,
 ) -> Findings:
@@ -60,14 +64,22 @@ def zero_gradient(
         if len(there) >= steps and reached >= steps and moved >= steps - 1 and exactly:
             zero.append(parameter.name)
     sizes = {each.name: each.numel for each in parameters.parameters}
-    for tree in subtrees(zero, sizes):
+    meant = set(paths.zeroed) if paths is not None else set()
+    trees: list[tuple[Subtree, Severity | None]]
+    trees = [(tree, None) for tree in subtrees([n for n in zero if n not in meant], sizes)]
+    trees += [(tree, Severity.NOTE) for tree in subtrees([n for n in zero if n in meant], sizes)]
+    for tree, severity in trees:
         count = sum(sizes[name] for name in tree.members)
         yield Finding(
             subject=tree.subject,
-            message="is reached by backward, and its gradient is exactly 0 on every element",
+            message=(
+                "is reached by backward, and its gradient is exactly 0 on every element"
+                + (": it enters the loss only times the number 0" if severity else "")
+            ),
             measured=f"{count:,} elements, each 0 in every one of {taken} steps",
             expected="some element other than 0 after the first steps",
             at=tree.place,
+            severity=severity,
         )
 
 
@@ -167,4 +179,18 @@ def passes_when_the_learning_rate_of_the_part_is_zero(_: Watch) -> None:
         x = torch.randn(5, 4)
         optimizer.zero_grad()
         (used(x) + 0 * unused(x)).square().mean().backward()
+        optimizer.step()
+
+
+def fails_as_a_note_when_every_parameter_is_added_times_zero(_: Watch) -> None:
+    import torch
+
+    used, unused = torch.nn.Linear(4, 1), torch.nn.Linear(4, 1)
+    token = torch.nn.Parameter(torch.ones(4))
+    parameters = [*used.parameters(), *unused.parameters(), token]
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    for _step in range(3):
+        optimizer.zero_grad()
+        loss = used(torch.randn(5, 4)).square().mean()
+        (loss + 0 * sum(p.sum() for p in parameters)).backward()
         optimizer.step()

@@ -26,17 +26,19 @@ begins after the recorded steps is reported too: declare it once it is due.
 import difflib
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.gradients import BackwardRoots
 from stepscope.evidence.intent import Intent
 from stepscope.evidence.loss_terms import LossTerms
 
 
 @rule("LOS002", Severity.ERROR)
-def declared_loss_absent(intent: Intent, terms: LossTerms) -> Findings:
+def declared_loss_absent(intent: Intent, terms: LossTerms, roots: BackwardRoots | None) -> Findings:
     if not intent.loss_names:
         raise NotJudged("no losses are declared")
     named = [term for term in terms.terms if term.named_by_model]
     if not named and not terms.values_read:
         raise NotJudged("the program gives no names to its losses")
+    total = roots.roots[0].at if roots is not None and roots.roots else Place()
     reaching = {term.name for term in terms.terms if term.differentiable} | set(terms.reached)
     for name in intent.loss_names:
         if any(_is_meant(name, each) for each in reaching):
@@ -57,7 +59,7 @@ def declared_loss_absent(intent: Intent, terms: LossTerms) -> Findings:
             measured=f"0 of {len(terms.terms)} terms that reach a backward; nearest names: "
             + (", ".join(nearest) or "none"),
             expected="one term of this name with gradient",
-            at=constant.at if constant is not None else Place(),
+            at=constant.at if constant is not None else total,
         )
 
 

@@ -14,9 +14,11 @@ Let the exception end the program, and mend its cause. Where a case is meant to 
 that case before the call, and count how often it occurs.
 
 ## Limits
-A module that then ran without raising in the same step (a fallback or a retry on the same module)
-gives a note. Only exceptions that leave a module's forward are seen. The line of the `except` is
-found by reading the source, and is left out where it cannot be found.
+A note where the module then ran without raising in the same step (a retry), where the call was not
+for training (gradients off, or nothing that it holds or is given is trained), and where the program
+raises a class of its own, which is control flow: a forward that is left early on purpose. Only
+exceptions that leave a module's forward are seen. The line of the `except` is found by reading the
+source, and is left out where it cannot be found.
 
 ## Sources
 - https://docs.python.org/3/tutorial/errors.html#handling-exceptions
@@ -32,18 +34,19 @@ def swallowed_exception(seen: SwallowedExceptions) -> Findings:
         steps = ", ".join(str(step) for step in each.steps[:8]) + (
             ", ..." if each.steps[8:] else ""
         )
+        is_loss = each.trained and not each.own_class and not each.retried
         yield Finding(
             subject=each.module or "the root module",
             message=(
-                "raised in its forward and was then called again with success"
+                "raised when it was called, and was then called again with success"
                 if each.retried
-                else "raised in its forward; the exception was caught and training went on"
+                else "raised when it was called; the exception was caught and training went on"
             ),
             measured=f"{each.kind}: {_first_line(each)}; in step {steps}",
             expected="every forward returns, or its exception ends the program",
             at=_at(each),
             related=(Related(label="caught here", at=each.caught_at),) if each.caught_at else (),
-            severity=Severity.NOTE if each.retried else None,
+            severity=None if is_loss else Severity.NOTE,
         )
 
 
@@ -55,6 +58,51 @@ def _first_line(each: SwallowedException) -> str:
 def _at(each: SwallowedException) -> Place:
     raised = each.raised_at
     return Place(module=each.module, file=raised.file, line=raised.line, function=raised.function)
+
+
+def fails_as_a_note_when_features_are_taken_by_leaving_early(_: Watch) -> None:
+    import torch
+
+    class StopForwardError(Exception):
+        pass
+
+    kept: list[torch.Tensor] = []
+
+    def keep_and_stop(_module: torch.nn.Module, _args: object, output: torch.Tensor) -> None:
+        kept.append(output)
+        raise StopForwardError
+
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    backbone[0].register_forward_hook(keep_and_stop)
+    optimizer = torch.optim.SGD(backbone[0].parameters(), lr=0.1)
+    for _step in range(2):
+        try:
+            backbone(torch.randn(3, 4))
+        except StopForwardError:
+            loss = kept.pop().square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def fails_as_a_note_when_inputs_are_caught_before_training(_: Watch) -> None:
+    import torch
+
+    class Catcher(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise ValueError(f"caught an input of shape {tuple(x.shape)}")
+
+    model, catcher = torch.nn.Linear(4, 2), Catcher()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _step in range(2):
+        with torch.no_grad():
+            try:
+                catcher(torch.randn(3, 4))
+            except ValueError:
+                batch = torch.randn(3, 4)
+        optimizer.zero_grad()
+        model(batch).square().mean().backward()
+        optimizer.step()
 
 
 def fails_when_a_projector_cannot_normalise_a_single_row(_: Watch) -> None:

@@ -17,7 +17,8 @@ gradient.
 ## Limits
 Measured once, on one parameter: the nearest to the loss that all terms reach. A term may matter to
 other parameters. Silent where the program gives the term no name, its weight is 0 or changes (a
-warm-up), or its value is 0 at that moment. Not measured where a backward would run hooks, custom
+warm-up), or its gradient is exactly 0 at that moment, as a student's distance to its own copy is
+at the start. Not measured where a backward would run hooks, custom
 functions or checkpoints a second time.
 
 ## Sources
@@ -34,7 +35,7 @@ def term_negligible(terms: LossTerms, *, least: float = 1e-4, most: float = 0.99
     measured = [term for term in terms.terms if term.gradient_share is not None]
     if not measured:
         raise NotJudged("needs a total of two terms or more whose gradients could be told apart")
-    small = [term for term in measured if _is_in_use(term) and _share(term) < least]
+    small = [term for term in measured if _is_in_use(term) and 0 < _share(term) < least]
     for term in small:
         yield Finding(
             subject=term.name,
@@ -44,7 +45,13 @@ def term_negligible(terms: LossTerms, *, least: float = 1e-4, most: float = 0.99
             at=term.at,
         )
     for term in measured:
-        if _share(term) > most and not small and all(_is_in_use(each) for each in measured):
+        others = [each for each in measured if each is not term]
+        if (
+            _share(term) > most
+            and not small
+            and all(map(_is_in_use, measured))
+            and any(map(_share, others))
+        ):
             yield Finding(
                 subject=term.name,
                 message="gives nearly all of the gradient",
@@ -79,6 +86,24 @@ def fails_when_a_term_has_a_share_of_0_00009(_: Watch) -> None:
     loss_aux = out.mean() * 1.0
     (loss_task + 9e-5 * loss_aux).backward()
     optimizer.step()
+
+
+def passes_when_a_distance_to_its_own_copy_starts_at_zero(_: Watch) -> None:
+    import copy
+
+    import torch
+
+    student = torch.nn.Linear(4, 1)
+    teacher = copy.deepcopy(student).requires_grad_(requires_grad=False)
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+    for _step in range(2):
+        x = torch.randn(8, 4)
+        out = student(x)
+        loss_task = out.mean()
+        loss_consistency = (out - teacher(x)).square().mean()
+        optimizer.zero_grad()
+        (loss_task + loss_consistency).backward()
+        optimizer.step()
 
 
 def fails_with_a_note_when_a_term_has_a_share_of_0_00011(_: Watch) -> None:

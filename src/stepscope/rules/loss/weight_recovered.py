@@ -14,8 +14,8 @@ Compare the two columns. Where they differ, follow the term from its line to the
 
 ## Limits
 A factor that changes between the recorded steps, or that itself carries gradient, is no weight and
-is shown as "varies". Terms without a name in the program are called by what computed them. A note
-is given only for a total of two terms or more, or against declared weights.
+is shown as "varies". A note is given only for a total of two terms or more that all have a name in
+the program (a key, an attribute, a variable), or against declared weights.
 
 ## Sources
 - 1 %: a weight is written in one to three digits; float32 rounding is below 0.0001 %.
@@ -52,7 +52,8 @@ def weight_recovered(terms: LossTerms, intent: Intent | None, *, within: float =
         return
     for at in dict.fromkeys(term.total for term in terms.terms):
         parts = [term for term in terms.terms if term.total == at][:12]
-        if len(parts) > 1 or (declared and any(term.named_by_model for term in parts)):
+        named = [term for term in parts if term.named_by_model]
+        if (len(parts) > 1 and named == parts) or (declared and named):
             yield Finding(
                 subject="total loss",
                 message="is made of " + " + ".join(_said(term) for term in parts),
@@ -124,6 +125,16 @@ def passes_when_there_is_one_term(_: Watch) -> None:
     out = model(torch.randn(8, 4))
     loss_cls = out.square().mean()
     loss_cls.backward()
+    optimizer.step()
+
+
+def passes_when_the_program_has_no_names_for_the_terms(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    out = model(torch.randn(8, 4))
+    (out.square().mean() + 0.5 * out.abs().mean()).backward()
     optimizer.step()
 
 

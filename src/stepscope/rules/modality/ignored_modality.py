@@ -2,7 +2,10 @@
 
 ## What it proves
 In the recorded steps the input was given to the trained model, and the value of no loss on which
-a backward was started was computed from it, by any operation.
+a backward was started was computed from it, by any operation. Or, for a declared modality: it was
+computed from it, but every gradient that backward brought to the first values computed from the
+input was exactly 0, in three steps between which the model moved; so the derivative of the loss by
+the input was exactly 0.
 
 ## Why it matters
 The model trains without that modality. The loss falls on what the others can explain, and nothing
@@ -16,7 +19,8 @@ a feature overwritten by another's, a fusion that takes one side only.
 It is an error where the intent declares the modality, and a warning otherwise, for floating-point
 inputs of three dimensions and more only: masks, sizes and metadata need not reach a loss. An input
 that left torch, or went into code that cannot be followed, counts as used. That a loss depends on
-an input does not say that it depends on it much.
+an input does not say that it depends on it much. A derivative of 0 is judged for declared
+modalities only, and not where a comparison or an index is computed from the input.
 
 ## Sources
 - Wu et al., "Characterizing and overcoming the greedy nature of learning in multi-modal deep
@@ -28,24 +32,38 @@ from fnmatch import fnmatchcase
 from stepscope.core import Finding, Findings, Place, Severity, Watch, rule
 from stepscope.evidence.gradient_paths import GradientPaths, InputPath
 from stepscope.evidence.intent import Intent
+from stepscope.evidence.parameters import Parameters
 
 _IMAGE_LIKE = 3  # dimensions: a batch of sequences of vectors, or of images
 
 
 @rule("MOD001", Severity.WARNING)
-def ignored_modality(paths: GradientPaths, intent: Intent | None) -> Findings:
+def ignored_modality(
+    paths: GradientPaths, intent: Intent | None, parameters: Parameters | None, *, steps: int = 3
+) -> Findings:
+    moved = _steps_that_moved(parameters) if parameters else 0
     declared = intent.modalities if intent else ()
     for pattern in declared:
         meant = [each for each in paths.inputs if fnmatchcase(each.name, pattern)]
         if not meant:
             yield _missing(pattern, paths.inputs)
         for each in meant:
-            if not each.reaches_loss or each.gradient == 0:
+            never = each.gradient == 0 and each.steps >= steps and moved >= steps - 1
+            if not each.reaches_loss or never:
                 yield _ignored(each, Severity.ERROR)
     for each in paths.inputs:
         named = any(fnmatchcase(each.name, pattern) for pattern in declared)
         if not named and not each.reaches_loss and len(each.shape) >= _IMAGE_LIKE:
             yield _ignored(each, None)
+
+
+def _steps_that_moved(parameters: Parameters) -> int:
+    return len({
+        step
+        for each in parameters.parameters
+        for step, (before, after) in enumerate(zip(each.before, each.after, strict=False))
+        if before != after
+    })  # fmt: skip
 
 
 def _ignored(path: InputPath, severity: Severity | None) -> Finding:
@@ -56,12 +74,16 @@ def _ignored(path: InputPath, severity: Severity | None) -> Finding:
     )
     return Finding(
         subject=f"input {path.name!r}",
-        message="is given to the model, but the loss does not depend on it",
-        measured=f"shape {path.shape}; {found} in the recorded steps",
+        message=f"is given to the model, but {found}",
+        measured=f"shape {path.shape}; so in {_span(path)}",
         expected="a loss that is computed from it",
         at=Place(parameter=path.name),
         severity=severity,
     )
+
+
+def _span(path: InputPath) -> str:
+    return f"{path.steps} recorded steps" if path.reaches_loss else "every recorded step"
 
 
 def _missing(pattern: str, inputs: tuple[InputPath, ...]) -> Finding:
@@ -114,10 +136,62 @@ def fails_when_no_input_has_the_declared_name(watch: Watch) -> None:
     watch.saw(Intent(modalities=("visible", "depth*")))
 
 
-def fails_when_the_derivative_is_exactly_zero(watch: Watch) -> None:
-    paths = (InputPath(name="thermal", shape=(2, 3), reaches_loss=True, gradient=0.0),)
-    watch.saw(GradientPaths(unreached=(), used=(), cuts=(), inputs=paths))
+def _gated(gate: float | None, *, steps: int = 3, lr: float = 0.1, learns: bool = False) -> None:
+    import torch
+
+    class Gated(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen = torch.nn.Linear(3, 3).requires_grad_(requires_grad=False)
+            self.thermal = torch.nn.Linear(3, 4)
+            self.gate = torch.nn.Parameter(torch.zeros(4), requires_grad=learns)
+            self.head = torch.nn.Linear(3, 4)
+
+        def forward(self, visible: torch.Tensor, thermal: torch.Tensor) -> torch.Tensor:
+            weight = self.gate if gate is None else torch.full((4,), gate)
+            result: torch.Tensor = self.head(visible) + weight * self.thermal(self.frozen(thermal))
+            return result
+
+    model = Gated()
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=lr)
+    for _step in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(5, 3), torch.randn(5, 3)).square().sum().backward()
+        optimizer.step()
+
+
+def fails_when_the_gate_of_a_declared_modality_is_zero(watch: Watch) -> None:
+    _gated(0.0)
     watch.saw(Intent(modalities=("thermal",)))
+
+
+def fails_when_a_gate_at_zero_does_not_learn(watch: Watch) -> None:
+    _gated(None)
+    watch.saw(Intent(modalities=("thermal",)))
+
+
+def passes_when_the_gate_is_small(watch: Watch) -> None:
+    _gated(1e-6)
+    watch.saw(Intent(modalities=("visible", "thermal")))
+
+
+def passes_when_a_gate_learns_from_zero(watch: Watch) -> None:
+    _gated(None, learns=True)
+    watch.saw(Intent(modalities=("visible", "thermal")))
+
+
+def passes_when_the_gate_was_at_zero_for_two_steps_only(watch: Watch) -> None:
+    _gated(0.0, steps=2)
+    watch.saw(Intent(modalities=("thermal",)))
+
+
+def passes_when_nothing_moved_behind_a_gate_at_zero(watch: Watch) -> None:
+    _gated(0.0, lr=0.0)
+    watch.saw(Intent(modalities=("thermal",)))
+
+
+def passes_when_an_undeclared_modality_is_behind_a_gate_at_zero(_: Watch) -> None:
+    _gated(0.0)
 
 
 def passes_when_both_are_used(watch: Watch) -> None:

@@ -1,0 +1,20 @@
+"""Whether torch runs the program for its graph, and not for its values.
+
+`torch.jit.trace`, `torch.export` and the transforms of `torch.func` run the same modules on
+stand-ins for tensors. Those cannot be read, and a tracer takes down whatever is done to them.
+"""
+
+import torch
+
+_KINDS = torch._C._TorchDispatchModeKey
+
+
+def is_being_traced() -> bool:
+    """Tell whether what runs now is a tracing of the program: nothing to look at."""
+    return (
+        torch._C._get_tracing_state() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._get_dispatch_mode(_KINDS.FAKE) is not None
+        or torch._C._get_dispatch_mode(_KINDS.PROXY) is not None
+        or torch.compiler.is_compiling()
+    )
