@@ -20,9 +20,8 @@ class Module(msgspec.Struct, frozen=True, kw_only=True):
     empty_calls: int = 0  # of these, with an input of no elements
     drop: float = 0.0  # probability of a dropout or drop-path layer
     normalisation: bool = False  # it keeps running statistics
-    shadowing: tuple[
-        str, ...
-    ] = ()  # plain attributes that look like torch's: "requires_grad=False"
+    shadowing: tuple[str, ...] = ()  # attributes that look like torch's: "requires_grad=False"
+    of_library: bool = False  # its class is neither torch's nor the program's own
 
     @property
     def sensitive(self) -> bool:

@@ -44,6 +44,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     coarsest: float = 0.0  # the largest such distance, read from all elements
     share_changed: float | None = None  # of sampled elements, first to last step; half precision
     in_module: bool = True  # False: a leaf that no live module holds
+    replaced: bool = False  # the program put another tensor in its place while it was recorded
     aliases: tuple[str, ...] = ()  # other qualified names of the same tensor (tied weights)
 
     @property
@@ -83,6 +84,11 @@ class Parameters(Evidence, frozen=True, kw_only=True, dict=True):  # dict: for w
     @functools.cached_property
     def _by_name(self) -> dict[str, Parameter]:
         return {each.name: each for each in reversed(self.parameters)}  # of several, the first
+
+    @functools.cached_property
+    def moved(self) -> frozenset[str]:
+        """Names of those that changed, or that the program replaced."""
+        return frozenset(p.name for p in self.parameters if p.ever_changed or p.replaced)
 
     def below(self, module: str) -> tuple[Parameter, ...]:
         """Return the parameters of this module and of all modules below it."""

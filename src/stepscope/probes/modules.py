@@ -12,7 +12,7 @@ from stepscope.evidence.modules import Module, Modules
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.mode_calls import ModeCalls
 from stepscope.probes.probe import Probe
-from stepscope.probes.source_lines import PROGRAM, kind_of
+from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of
 
 
 class _Seen:
@@ -20,7 +20,7 @@ class _Seen:
 
     def __init__(self, module: torch.nn.Module) -> None:
         self.kind = type(module).__name__
-        self.file, self.line = _forward_of(type(module))
+        self.file, self.line, self.of_library = _forward_of(type(module))
         self.name = ""
         self.trained = False  # its root holds a parameter of an optimizer, or led to a step
         self.training: list[bool | None] = []
@@ -117,7 +117,7 @@ class ModulesProbe(Probe):
 def keeps_statistics(module: torch.nn.Module) -> bool:
     """Tell a normalisation layer that updates running statistics when it runs in training mode."""
     is_tracking = getattr(module, "track_running_stats", False) is True
-    return is_tracking and module._buffers.get("running_mean") is not None
+    return is_tracking and getattr(module, "running_mean", None) is not None
 
 
 def sensitive(module: torch.nn.Module) -> bool:
@@ -139,13 +139,13 @@ def _shadowing(module: torch.nn.Module) -> tuple[str, ...]:
     return (f"requires_grad={held['requires_grad']!r}",) if "requires_grad" in held else ()
 
 
-def _forward_of(kind: type[torch.nn.Module]) -> tuple[str, int]:
-    """Return where the forward of a class of the program stands."""
+def _forward_of(kind: type[torch.nn.Module]) -> tuple[str, int, bool]:
+    """Return where the forward of a class of the program stands, and whether it is a library's."""
     forward = inspect.getattr_static(kind, "forward")  # TorchScript has a descriptor there
     code = getattr(inspect.unwrap(forward), "__code__", None)
     if code is None or kind_of(code) < PROGRAM:
-        return "", 0
-    return code.co_filename, code.co_firstlineno
+        return "", 0, code is not None and kind_of(code) == LIBRARY
+    return code.co_filename, code.co_firstlineno, False
 
 
 def _module(seen: _Seen) -> Module:
@@ -160,4 +160,5 @@ def _module(seen: _Seen) -> Module:
         drop=seen.drop,
         normalisation=seen.normalisation,
         shadowing=seen.shadowing,
+        of_library=seen.of_library,
     )

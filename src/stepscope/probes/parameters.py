@@ -22,6 +22,7 @@ class _Track:
         self.name = ""
         self.aliases: tuple[str, ...] = ()
         self.in_module = False
+        self.replaced = False
         self.is_buffer = False
         self.shape = tuple(tensor.shape)
         self.dtype = str(tensor.dtype).removeprefix("torch.")
@@ -148,6 +149,7 @@ class ParametersProbe(Probe):
             if track is not None:
                 self._gone.append(track)
             track = self._tracks[id(tensor)] = _Track(tensor)
+        track.replaced = track.replaced or (track.in_module and not in_module)
         track.in_module = in_module
         track.is_buffer = is_buffer
         track.name = self.run.names.tensor(tensor)
@@ -219,6 +221,7 @@ def _parameter(track: _Track) -> Parameter:
         coarsest=track.coarsest,
         share_changed=track.moved if track.first is not None else None,
         in_module=track.in_module,
+        replaced=track.replaced,
         aliases=track.aliases,
     )
 

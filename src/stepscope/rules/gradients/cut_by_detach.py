@@ -44,7 +44,7 @@ _ENDED = {
 def cut_by_detach(
     paths: GradientPaths, parameters: Parameters, optimizers: Optimizers, intent: Intent | None
 ) -> Findings:
-    moved = {each.name for each in parameters.parameters if each.ever_changed}
+    moved = parameters.moved
     everything = tuple(each.name for each in parameters.parameters)
     frozen = intent.frozen if intent else ()
     followed = {n for c in paths.cuts if c.kind is not CutKind.ESCAPE for n in c.dead}

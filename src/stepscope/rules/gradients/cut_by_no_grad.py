@@ -38,7 +38,7 @@ from stepscope.evidence.parameters import Parameters
 def cut_by_no_grad(
     paths: GradientPaths, parameters: Parameters, optimizers: Optimizers, intent: Intent | None
 ) -> Findings:
-    moved = {each.name for each in parameters.parameters if each.ever_changed}
+    moved = parameters.moved
     everything = tuple(each.name for each in parameters.parameters)
     frozen = intent.frozen if intent else ()
     for cut in paths.cuts:

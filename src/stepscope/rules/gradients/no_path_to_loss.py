@@ -15,7 +15,9 @@ optimizer and freeze it.
 
 ## Limits
 It is a warning where the module ran in a recorded step and its output led nowhere, and only a
-note where it never ran: experts without tokens and dropped layers come round in other steps. It
+note where it never ran (experts without tokens and dropped layers come round in other steps) or
+where the part belongs to an installed library, whose models give more than one is bound to use (the
+pooler of BERT). A parameter that the program itself writes or replaces is left alone. It
 is an error where the intent declares the parameter trainable. A parameter whose optimizer did not
 step in the recording is not judged.
 
@@ -27,26 +29,32 @@ step in the recording is not judged.
 from stepscope.core import Finding, Findings, Severity, Watch, rule
 from stepscope.evidence.gradient_paths import GradientPaths
 from stepscope.evidence.intent import Intent, matches
+from stepscope.evidence.modules import Modules
 from stepscope.evidence.optimizers import Optimizers
-from stepscope.evidence.parameters import Parameters
+from stepscope.evidence.parameters import Parameters, ancestors
 from stepscope.evidence.subtrees import subtrees
 
 
 @rule("GRD001", Severity.WARNING)
 def no_path_to_loss(
-    paths: GradientPaths, parameters: Parameters, optimizers: Optimizers, intent: Intent | None
+    paths: GradientPaths,
+    parameters: Parameters,
+    optimizers: Optimizers,
+    modules: Modules | None,
+    intent: Intent | None,
 ) -> Findings:
     explained = {name for cut in paths.cuts for name in cut.dead}
     explained |= {name for each in paths.checkpointed for name in each.parameters}
     frozen = intent.frozen if intent else ()
     trainable = intent.trainable if intent else ()
     everything = tuple(each.name for each in parameters.parameters)
-    moved = {each.name for each in parameters.parameters if each.ever_changed}
+    moved = parameters.moved
     by_severity: dict[Severity, list[str]] = {}
     for name in paths.unreached:
         if name in explained or matches(name, frozen) or name in moved:
             continue
-        severity = Severity.WARNING if name in paths.used else Severity.NOTE
+        is_dropped = name in paths.used and not _is_of_library(name, modules)
+        severity = Severity.WARNING if is_dropped else Severity.NOTE
         if trainable and matches(name, trainable):
             severity = Severity.ERROR
         by_severity.setdefault(severity, []).append(name)
@@ -69,6 +77,15 @@ def no_path_to_loss(
             )
 
 
+def _is_of_library(name: str, modules: Modules | None) -> bool:
+    """Tell whether the innermost module around it that is not torch's own is a library's."""
+    if modules is None:
+        return False
+    around = (modules.named(above) for above in ancestors(name))
+    found = next((m for m in around if m is not None and (m.file or m.of_library)), None)
+    return found is not None and found.of_library
+
+
 def fails_when_the_output_of_a_branch_is_dropped(_: Watch) -> None:
     import torch
 
@@ -80,6 +97,26 @@ def fails_when_the_output_of_a_branch_is_dropped(_: Watch) -> None:
         branch(features)
         optimizer.zero_grad()
         head(features).sum().backward()
+        optimizer.step()
+
+
+def passes_when_the_program_replaces_the_parameter(_: Watch) -> None:
+    import torch
+
+    class Codebook(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.codes = torch.nn.Parameter(torch.randn(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.codes = torch.nn.Parameter(0.9 * self.codes + 0.1 * x.detach().mean(0))
+            return x + (self.codes - x).detach()
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), Codebook())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _step in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(3, 4)).square().sum().backward()
         optimizer.step()
 
 
