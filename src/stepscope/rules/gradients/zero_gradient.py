@@ -88,7 +88,7 @@ def zero_gradient(
         count = sum(sizes[name] for name in tree.members)
         yield Finding(
             subject=tree.subject,
-            message=f"is reached by backward, and every element of its gradient is exactly 0{cause}",
+            message=f"is reached by backward, and its whole gradient is exactly 0{cause}",
             measured=f"{count:,} elements, each 0 in every one of {taken} steps",
             expected="some element other than 0 after the first steps",
             at=tree.place,
