@@ -36,13 +36,5 @@ class Intent(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """Tell whether a qualified name is meant by one of the globs.
-
-    Where several roots are trained, the root that leads the name may be left out of the glob.
-    """
-    rest = name.partition(".")[2]
-    return any(
-        fnmatchcase(each, glob) or fnmatchcase(each, f"{glob}.*")
-        for glob in patterns
-        for each in (name, rest)
-    )
+    """Tell whether a qualified name is meant by one of the globs."""
+    return any(fnmatchcase(name, glob) or fnmatchcase(name, f"{glob}.*") for glob in patterns)

@@ -12,9 +12,11 @@ must be collected by the training loop. Forgotten there, they cost their computa
 Add the number to the total, or compute it without gradient where it is only for the log.
 
 ## Limits
-A key that names a loss as such ("loss", "total_loss") gives a note: programs often compute their
-own loss beside the one a model offers. A loss without gradient is not looked at. Losses reached in
-some recorded step are not dangling.
+A warning where the name says what the number is for (auxiliary, balance, regularisation,
+commitment, router, penalty) or the intent declares it. Otherwise a note: a program may hand a
+number out for its log, or compute its own loss beside the one a model offers. A loss that is added
+only later in training is not yet reached in the first steps: declare an ignore with that reason. A
+loss without gradient is not looked at. Losses reached in some recorded step are not dangling.
 
 ## Sources
 - https://arxiv.org/abs/2101.03961 section 2.2 (a load-balancing loss that every layer adds to the
@@ -24,15 +26,15 @@ some recorded step are not dangling.
 import re
 
 from stepscope.core import Finding, Findings, Place, Severity, Watch, rule
+from stepscope.evidence.intent import Intent
 from stepscope.evidence.loss_terms import LossTerms
 
-_PLAIN = re.compile(
-    r"((total|full|overall|final|sum)_?)?loss(es)?(_?(total|sum|all))?", re.IGNORECASE
-)
+_AUXILIARY = re.compile("aux|balanc|regulari|commit|router|penalty", re.IGNORECASE)
 
 
 @rule("GRD008", Severity.WARNING)
-def dangling_loss(terms: LossTerms) -> Findings:
+def dangling_loss(terms: LossTerms, intent: Intent | None) -> Findings:
+    declared = intent.loss_names if intent is not None else ()
     for each in terms.dangling:
         yield Finding(
             subject=f"{each.name} of {each.module}" if each.module else each.name,
@@ -42,8 +44,12 @@ def dangling_loss(terms: LossTerms) -> Findings:
             at=Place(
                 module=each.module, file=each.at.file, line=each.at.line, function=each.at.function
             ),
-            severity=Severity.NOTE if _PLAIN.fullmatch(each.name) else None,
+            severity=None if _is_meant(each.name, declared) else Severity.NOTE,
         )
+
+
+def _is_meant(name: str, declared: tuple[str, ...]) -> bool:
+    return bool(_AUXILIARY.search(name)) or any(each.lower() in name.lower() for each in declared)
 
 
 def fails_when_a_balancing_loss_is_forgotten(_: Watch) -> None:
@@ -121,6 +127,45 @@ def passes_when_it_is_added_in_every_second_step(_: Watch) -> None:
         result = model(torch.randn(8, 4))
         (result["logits"].square().mean() + step * result["balance_loss"]).backward()
         optimizer.step()
+
+
+def fails_with_a_note_when_a_number_is_only_logged(_: Watch) -> None:
+    import torch
+
+    class Classifier(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            each = self.head(x).square()
+            return {"loss": each.mean(), "loss_largest": each.max()}
+
+    model = Classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.randn(8, 4))["loss"].backward()
+    optimizer.step()
+
+
+def fails_when_the_number_is_declared_as_a_loss(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    class Classifier(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            each = self.head(x).square()
+            return {"loss": each.mean(), "loss_largest": each.max()}
+
+    watch.saw(Intent(losses=("loss_largest",)))
+    model = Classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.randn(8, 4))["loss"].backward()
+    optimizer.step()
 
 
 def fails_with_a_note_when_the_model_offers_a_loss_of_its_own(_: Watch) -> None:

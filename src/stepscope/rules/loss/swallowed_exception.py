@@ -42,7 +42,7 @@ def swallowed_exception(seen: SwallowedExceptions) -> Findings:
                 if each.retried
                 else "raised when it was called; the exception was caught and training went on"
             ),
-            measured=f"{each.kind}: {_first_line(each)}; in step {steps}",
+            measured=f"{_said(each)}; in step{'s' if each.steps[1:] else ''} {steps}",
             expected="every forward returns, or its exception ends the program",
             at=_at(each),
             related=(Related(label="caught here", at=each.caught_at),) if each.caught_at else (),
@@ -50,8 +50,8 @@ def swallowed_exception(seen: SwallowedExceptions) -> Findings:
         )
 
 
-def _first_line(each: SwallowedException) -> str:
-    text = each.message.strip().partition("\n")[0]
+def _said(each: SwallowedException) -> str:
+    text = f"{each.kind}: {each.message}".strip(": ").partition("\n")[0]
     return text if len(text) <= 160 else text[:157] + "..."  # noqa: PLR2004 - two lines of a report
 
 

@@ -15,8 +15,9 @@ Multiply the base: `LambdaLR` instead of `MultiplicativeLR`, or `group["lr"] = b
 instead of `group["lr"] *= factor(t)`.
 
 ## Limits
-Needs at least three changes of the learning rate, each of a tenth of a per cent or more. A constant
-factor is an exponential schedule and compounds on purpose. Other functions f are not recognised.
+Needs at least three changes of the learning rate in a row, each of a tenth of a per cent or more. A
+constant factor is an exponential schedule and compounds on purpose. `LambdaLR` multiplies the base,
+whatever its function. Other functions f are not recognised.
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.MultiplicativeLR.html
@@ -24,7 +25,7 @@ factor is an exponential schedule and compounds on purpose. Other functions f ar
 """
 
 import math
-from itertools import pairwise
+from itertools import dropwhile, pairwise, takewhile
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
 from stepscope.evidence.optimizers import Optimizers, Schedules
@@ -43,7 +44,7 @@ def lr_compounds(optimizers: Optimizers, schedules: Schedules | None) -> Finding
         if len(ratios) < FEWEST:
             continue
         judged += 1
-        law = _law(ratios)
+        law = "" if _multiplies_the_base(schedules, group.optimizer) else _law(ratios)
         if law and group.optimizer not in blamed:
             blamed.add(group.optimizer)
             optimizer = optimizers.optimizers[group.optimizer]
@@ -65,7 +66,15 @@ def _ratios(rates: tuple[float, ...]) -> list[float]:
     if not all(math.isfinite(rate) and rate > 0 for rate in rates):
         return []
     ratios = [after / before for before, after in pairwise(rates)]
-    return [ratio for ratio in ratios if abs(math.log(ratio)) >= LEAST]
+    begun = dropwhile(lambda ratio: abs(math.log(ratio)) < LEAST, ratios)
+    return list(takewhile(lambda ratio: abs(math.log(ratio)) >= LEAST, begun))
+
+
+def _multiplies_the_base(schedules: Schedules | None, optimizer: int) -> bool:
+    """Tell whether only `LambdaLR` set the rates, which knows no current one."""
+    steps = schedules.steps if schedules is not None else ()
+    kinds = {step.scheduler for step in steps if step.optimizer == optimizer}
+    return kinds == {"LambdaLR"}
 
 
 def _law(ratios: list[float]) -> str:
@@ -137,6 +146,19 @@ def passes_when_the_factor_is_applied_to_the_base(_: Watch) -> None:
     model = torch.nn.Linear(4, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 100)
+    for _step in range(4):
+        optimizer.zero_grad()
+        model(torch.ones(3, 4)).sum().backward()
+        optimizer.step()
+        schedule.step()
+
+
+def passes_when_lambda_lr_is_given_a_gaussian(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.99 ** (t * (t + 1) / 2))
     for _step in range(4):
         optimizer.zero_grad()
         model(torch.ones(3, 4)).sum().backward()
