@@ -4,6 +4,7 @@ import os
 import time
 
 import psutil
+import pytest
 
 from tests.adapters.conftest import Check
 
@@ -179,3 +180,95 @@ def test_two_optimizers_both_get_their_steps(check: Check) -> None:
     )
     assert checked.code == 0, checked.err
     assert checked.report["run"]["steps"] == 9
+
+
+CHILD_TAKES = """
+import sys
+import torch.multiprocessing as mp
+def train(rank):
+    optimizer.param_groups[0]["lr"] = 0.0
+    for i in range({steps}): step(i)
+    sys.exit(0)
+if __name__ == "__main__":
+    for i in range(2): step(i)
+    child = mp.get_context("spawn").Process(target=train, args=(0,))
+    child.start()
+    child.join()
+"""
+
+
+def test_children_that_took_as_many_steps_as_their_parent_are_judged_in_its_place(
+    check: Check,
+) -> None:
+    checked = check(CHILD_TAKES.format(steps=2))
+    run = checked.report["run"]
+    assert checked.code == 1, checked.err
+    assert (run["steps"], run["ending"], run["error"]) == (2, "finished", "")
+    assert run["wall_s"] > 0
+    assert checked.report["notes"] == [
+        "not judged: 2 optimizer steps of the process that started the others"
+    ]
+
+
+def test_children_that_took_fewer_steps_than_their_parent_are_mentioned(check: Check) -> None:
+    checked = check(CHILD_TAKES.format(steps=1))
+    assert checked.code == 0, checked.err
+    assert checked.report["notes"] == [
+        "not judged: 1 process that it started, with 1 optimizer step"
+    ]
+
+
+def test_a_child_that_swallows_the_end_hands_its_recording_over(check: Check) -> None:
+    checked = check(
+        """
+        import torch.multiprocessing as mp
+        def train(rank):
+            for i in range(20):
+                try: step(i)
+                except: pass
+        if __name__ == "__main__":
+            mp.spawn(train, nprocs=1)
+        """
+    )
+    assert checked.code == 0, checked.err
+    assert (checked.report["run"]["steps"], checked.report["run"]["ending"]) == (3, "recorded")
+
+
+def test_a_program_that_swallows_the_end_and_waits_is_complete_when_its_time_is_up(
+    check: Check,
+) -> None:
+    checked = check(
+        """
+        import time
+        try:
+            for i in range(9): step(i)
+        except:
+            while True: time.sleep(0.01)
+        """,
+        options=("--timeout", "8"),
+    )
+    assert checked.code == 0, checked.err
+    assert (checked.report["run"]["steps"], checked.report["run"]["ending"]) == (3, "recorded")
+
+
+SLOWLY_GATHERED = """
+import time
+from stepscope.probes.environment import EnvironmentProbe
+gather = EnvironmentProbe.evidence
+def slowly(probe):
+    end = time.monotonic() + 6
+    while time.monotonic() < end: time.sleep(0.01)
+    yield from gather(probe)
+EnvironmentProbe.evidence = slowly
+"""
+
+
+@pytest.mark.parametrize(("steps", "ending"), [(1, "finished"), (9, "recorded")])
+def test_a_time_that_is_up_while_the_evidence_is_gathered_costs_none_of_it(
+    check: Check, steps: int, ending: str
+) -> None:
+    program = f"{SLOWLY_GATHERED}for i in range({steps}): step(i)"
+    checked = check(program, options=("--timeout", "4"))
+    assert checked.code == 0, checked.err
+    assert checked.report["run"]["ending"] == ending
+    assert checked.report["run"]["environment"]["devices"] == ["cpu"]

@@ -47,3 +47,27 @@ def test_a_program_whose_processes_are_all_recorded_is_not_waited_for() -> None:
 
 def test_a_program_that_works_is_left_alone() -> None:
     working(Waiting(None, lambda: 0, lambda: False, never), seconds=0.6)
+
+
+def test_the_gathering_of_evidence_is_not_interrupted() -> None:
+    thread = Waiting(0.1, lambda: 0, lambda: True, never)
+    thread.pause()
+    working(thread, seconds=0.6)
+    assert thread.at is None
+
+
+def test_the_time_that_is_up_meanwhile_counts_afterwards() -> None:
+    thread = Waiting(0.1, lambda: 0, lambda: False, never)
+    thread.pause()
+    thread.begin()
+    time.sleep(0.3)
+    thread.resume()
+    with pytest.raises(RecordingTimedOut):
+        busy()
+    thread.end()
+
+
+def busy() -> None:
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        time.sleep(0.01)

@@ -40,3 +40,11 @@ def test_the_catalogue_is_read_without_torch() -> None:
 
 def test_a_loaded_torch_would_be_seen() -> None:
     assert loaded(["--help"], ["torch"], before="import torch") == ["torch"]
+
+
+def test_the_help_of_check_says_what_its_options_do() -> None:
+    command = [sys.executable, "-m", "stepscope", "check", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = " ".join(done.stdout.split())
+    assert "Do not count this rule's findings; they are still listed, with REASON." in said
+    assert "Read [intent] and all other settings from FILE instead of the nearest" in said

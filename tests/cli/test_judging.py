@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from stepscope.adapters.script import Checked
+from stepscope.cli.declared import declared_at
 from stepscope.cli.delivery import Delivery
 from stepscope.cli.judging import Judging
 from stepscope.cli.settings import Settings
@@ -14,6 +15,7 @@ from stepscope.core.selection import select
 from stepscope.core.verdict import Report
 from stepscope.evidence.environment import Ending, Run
 from stepscope.evidence.modules import Module, Modules
+from stepscope.reporters import reporter
 
 RUN = Run(program="train.py", steps=3, asked=3, ending=Ending.RECORDED, wall_s=1.0)
 
@@ -67,7 +69,16 @@ def test_several_ranks_are_as_far_as_the_slowest_and_end_as_the_worst() -> None:
 
 
 def test_processes_that_all_take_themselves_for_the_first_are_counted() -> None:
-    assert judged(recorded(), recorded(), recorded()).run.ranks == (0, 1, 2)
+    run = judged(recorded(), recorded(), recorded()).run
+    assert run.ranks == (0, 1, 2)
+    assert run.notes == ("processes are numbered in the order of their start",)
+    assert judged(recorded(rank=2), recorded(rank=1)).run.notes == ()
+
+
+def test_steps_out_of_sight_beside_those_recorded_are_a_note_and_no_obstacle() -> None:
+    report = judged(recorded(elsewhere="a forked process"))
+    assert report.obstacle == ""
+    assert report.run.notes == ("not judged: optimizer steps that were taken in a forked process",)
 
 
 @pytest.mark.parametrize(
@@ -92,3 +103,67 @@ def test_the_report_is_written_to_the_file_in_one_piece(tmp_path: Path) -> None:
     delivery = Delivery.prepare("json", tmp_path / "new" / "report.json")
     assert delivery.deliver(judged(recorded()))
     assert [each.name for each in (tmp_path / "new").iterdir()] == ["report.json"]
+
+
+SETTINGS = """\
+# nothing of "backbon" is declared here
+[intent]
+frozen = [
+    "backbon",  # and not "start.pt"
+]
+checkpoint = "start.pt"
+losses = { loss_cls = 1.0, loss_box = 0.5 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("subject", "module", "line"),
+    [
+        ("pattern 'backbon'", "backbon", 4),
+        ("start.pt", "", 6),
+        ("loss_box", "", 7),
+        ("start.pt (declared)", "", 6),
+        ("loss", "", None),
+        ("backbon (2 parameters)", "backbon", None),
+    ],
+)
+def test_what_is_declared_is_looked_for_in_the_settings(
+    tmp_path: Path, subject: str, module: str, line: int | None
+) -> None:
+    (tmp_path / "stepscope.toml").write_text(SETTINGS, "utf-8")
+    finding = Finding(
+        subject=subject, message="m", measured="0", expected="1", at=Place(module=module)
+    )
+    found = declared_at(finding, "stepscope.toml", str(tmp_path))
+    assert found == (Place(file="stepscope.toml", line=line) if line else None)
+
+
+def test_without_a_settings_file_nothing_is_declared(tmp_path: Path) -> None:
+    finding = Finding(subject="start.pt", message="m", measured="0", expected="1")
+    assert declared_at(finding, "", str(tmp_path)) is None
+    assert declared_at(finding, "gone.toml", str(tmp_path)) is None
+
+
+def test_a_line_of_the_settings_comes_before_a_file_without_a_line(tmp_path: Path) -> None:
+    (tmp_path / "stepscope.toml").write_text(SETTINGS, "utf-8")
+
+    @rule("TST002", Severity.ERROR)
+    def absent(_: Run) -> Findings:
+        for subject in ("start.pt", "other.pt"):
+            yield Finding(
+                subject=subject, message="m", measured="0", expected="1", at=Place(file="train.py")
+            )
+
+    judging = Judging(
+        selection=select([absent]),
+        settings=Settings(file="stepscope.toml"),
+        delivery=Delivery("text", None, 2, 80, colour=False, encoding="utf-8"),
+        root=str(tmp_path),
+        strict=False,
+    )
+    report = judging.report(Checked((recorded(),)))
+    declared = Place(file="stepscope.toml", line=6)
+    assert [each.nearest for each in report.findings] == [declared, None]
+    assert "declared  stepscope.toml:6" in reporter("text")(report)
+    assert "file=stepscope.toml,line=6" in reporter("github")(report)
+    assert '"uri": "stepscope.toml"' in reporter("sarif")(report)

@@ -56,7 +56,7 @@ def test_missing_evidence_is_skipped_with_all_that_is_missing() -> None:
 
     outcome = asked(needy)
     assert outcome.status is Status.SKIPPED
-    assert outcome.reason == "needs a backward and an optimizer step and an optimizer step"
+    assert outcome.reason == "needs a backward call and an optimizer step"
 
 
 def test_a_rule_that_cannot_tell_is_skipped_with_its_reason() -> None:

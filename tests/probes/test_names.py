@@ -1,6 +1,7 @@
 """Tensors and modules have the names that their owners know them by."""
 
 import gc
+import weakref
 
 import pytest
 import torch
@@ -83,3 +84,35 @@ def test_a_tensor_of_no_module_keeps_the_name_it_is_given() -> None:
     names.grow_stale()
     assert names.tensor(loose) == first
     assert "(3,)" in first
+
+
+def test_a_model_that_the_collector_does_not_list_is_found_once_it_was_called() -> None:
+    net = Net()
+    names = Names(net.parameters)
+    gc.collect()
+    gc.freeze()
+    try:
+        names.called(net)
+        assert names.tensor(net.head.bias) == "head.bias"
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_views_of_the_same_tensors_the_one_called_first_gives_the_names(first: int) -> None:
+    layer = nn.Linear(2, 2)
+    views = [nn.ModuleDict({"left": layer}), nn.ModuleDict({"right": layer})]
+    names = Names(layer.parameters)
+    names.called(views[first])
+    names.called(views[1 - first])
+    assert names.tensor(layer.bias) == ["left.bias", "right.bias"][first]
+
+
+def test_no_variable_is_kept_alive() -> None:
+    one, two = Net(), Net()
+    held = Net()
+    gone = weakref.ref(held)
+    Names(lambda: [*one.parameters(), *two.parameters()]).refresh()
+    del held
+    gc.collect()
+    assert gone() is None

@@ -99,3 +99,25 @@ def test_checkpointed_values_are_not_computed_again_to_look_at_them(reentrant: b
     found = first(nn.Sequential(nn.Linear(4, 4), Apply(checkpointed)))
     assert found is not None
     assert len(runs) == 2  # forward, and once in the backward
+
+
+def test_an_optimizer_may_step_within_a_forward() -> None:
+    class Trainer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = nn.Linear(4, 1)
+            self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.optimizer.zero_grad()
+            loss: torch.Tensor = self.model(x).sum()
+            loss.backward()
+            self.optimizer.step()
+            return loss
+
+    trainer = Trainer()
+    with Observation([NumericsProbe]) as observation:
+        for _ in range(3):
+            trainer(torch.ones(2, 4))
+    assert not observation.run.faults
+    assert observation.run.step == 3

@@ -1,6 +1,10 @@
 """Moments come in the order of the training step, and nothing stays behind."""
 
+import functools
+import gc
+import math
 import os
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +14,10 @@ from torch.optim import optimizer as optimizer_hooks
 from torch.utils.checkpoint import checkpoint
 
 from stepscope.probes.live_run import LiveRun
+from stepscope.probes.looking import Lookout
 from stepscope.probes.observation import MOMENTS, Observation
 from stepscope.probes.probe import Probe
+from stepscope.session import every_probe
 
 seen: list[str] = []
 
@@ -171,3 +177,83 @@ def test_what_a_probe_does_raises_no_moments() -> None:
         Loop().step()
     assert observation.run.faults == []
     assert seen == STEP
+
+
+# --- what the program replaces itself
+
+
+def test_the_programs_own_patch_outlives_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = torch.nn.functional.cross_entropy
+    with Observation(every_probe()):
+        ours = torch.nn.functional.cross_entropy
+        assert ours is not original
+        mine = functools.partial(ours, label_smoothing=0.1)
+        monkeypatch.setattr(torch.nn.functional, "cross_entropy", mine)
+    assert torch.nn.functional.cross_entropy is mine
+    monkeypatch.undo()
+    torch.nn.functional.cross_entropy = original
+
+
+def test_what_the_program_has_put_back_stays_back() -> None:
+    original = torch.nn.functional.cross_entropy
+    with Observation(every_probe()):
+        torch.nn.functional.cross_entropy = original
+    assert torch.nn.functional.cross_entropy is original
+
+
+def test_a_patched_function_that_the_program_holds_does_nothing_more_afterwards() -> None:
+    calls: list[str] = []
+
+    def noted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(*args: Any) -> Any:
+            calls.append("observed")
+            return call(*args)
+
+        return observed
+
+    run = LiveRun(3)
+    run.patch(math, "sqrt", noted)
+    held = math.sqrt
+    assert held(4) == 2
+    run.unpatch()
+    assert held(9) == 3
+    assert calls == ["observed"]
+    assert not hasattr(math.sqrt, "__wrapped__")
+
+
+def test_an_autograd_function_is_itself_again() -> None:
+    held = vars(torch.autograd.Function)["apply"]
+    with Observation(every_probe()):
+        assert vars(torch.autograd.Function)["apply"] is not held
+    assert vars(torch.autograd.Function)["apply"] is held
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_child_keeps_the_programs_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Observation(every_probe()) as observation:
+        monkeypatch.setattr(torch, "load", functools.partial(torch.load, weights_only=False))
+        child = os.fork()
+        if child == 0:
+            kept = isinstance(torch.load, functools.partial)
+            os._exit(0 if kept and observation.run.over and observation.run.looking else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        monkeypatch.undo()
+
+
+def test_an_observation_does_not_outlive_its_program() -> None:
+    observation = Observation([Listing])
+    with observation:
+        Loop().step()
+    gone = weakref.ref(observation)
+    del observation
+    gc.collect()
+    assert gone() is None
+
+
+def test_looking_within_a_look_does_not_end_it() -> None:
+    run = LiveRun(3)
+    lookout = Lookout(run, "test")
+    run.looking = True
+    with lookout.looking():
+        pass
+    assert run.looking

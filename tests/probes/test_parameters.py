@@ -10,6 +10,7 @@ from torch import nn
 
 from stepscope.core import Recording
 from stepscope.evidence.parameters import Buffer, Buffers, Parameter, Parameters
+from stepscope.probes import fingerprints as fingerprint_code
 from stepscope.probes.observation import Observation
 from stepscope.probes.parameters import ParametersProbe
 
@@ -209,3 +210,37 @@ def test_a_model_that_goes_while_it_is_read_is_no_fault(monkeypatch: pytest.Monk
         train(model, optimizer, steps=1)
     assert not known
     assert not observation.run.faults
+
+
+def test_the_first_entry_of_a_late_parameter_is_of_the_step_that_saw_it_first() -> None:
+    def program() -> None:
+        model = nn.Sequential(nn.Linear(4, 4))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        train(model, optimizer, steps=2)
+        model.append(nn.Linear(4, 2))
+        optimizer.add_param_group({"params": list(model[1].parameters())})
+        train(model, optimizer, steps=2)
+
+    recording = recorded(program)
+    assert parameter(recording, "0.weight").first_step == 0
+    late = parameter(recording, "1.weight")
+    assert late.first_step == 2
+    assert len(late.after) == 2
+
+
+def test_no_share_of_changed_elements_is_given_where_none_was_measured() -> None:
+    def program() -> None:
+        model = nn.Linear(4, 2)
+        train(model, torch.optim.SGD(model.parameters(), lr=0.1))
+
+    assert parameter(recorded(program), "weight").share_changed is None
+
+
+def test_nothing_is_kept_for_fingerprints_after_the_recording() -> None:
+    def program() -> None:
+        model = nn.Linear(4, 2)
+        train(model, torch.optim.SGD(model.parameters(), lr=0.1))
+        assert fingerprint_code._layout.cache_info().currsize > 0
+
+    recorded(program)
+    assert fingerprint_code._layout.cache_info().currsize == 0

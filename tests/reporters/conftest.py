@@ -9,6 +9,7 @@ from stepscope.core import (
     Findings,
     Outcome,
     Place,
+    Recording,
     Related,
     Rule,
     Severity,
@@ -17,6 +18,7 @@ from stepscope.core import (
 )
 from stepscope.core.joining import join
 from stepscope.core.verdict import Report, RunFacts
+from stepscope.evidence.environment import Environment, Loader, Loaders, Message, Messages
 from stepscope.evidence.gradients import Gradients
 from stepscope.rules.optimizer import not_in_optimizer
 
@@ -148,6 +150,36 @@ def report(project: Path, run: RunFacts) -> Report:
     )
 
 
+def described(text: str, *, lines: int) -> Recording:
+    place = Place(file="train.py", line=5, function=text)
+    message = Message(kind=text, source=text, text=text, count=2, at=place)
+    loader = Loader(
+        dataset=text,
+        size=100,
+        batch_size=8,
+        workers=2,
+        shuffled=True,
+        drop_last=False,
+        batches=3,
+        at=place,
+    )
+    return Recording(
+        Environment(
+            python="3.12.1", torch=text, platform=text, devices=(text,), packages=((text, text),)
+        ),
+        Messages(messages=(message,) * lines),
+        Loaders(loaders=(loader,)),
+    )
+
+
+@pytest.fixture
+def described_report(project: Path) -> Report:
+    """One whose circumstances are known, with more messages than are listed."""
+    seen = described("some", lines=60)
+    run = RunFacts(program="train.py", root=str(project), steps=3, asked=3, seen=seen)
+    return join(run, {0: QUIET})
+
+
 @pytest.fixture
 def clean_report(run: RunFacts) -> Report:
     return join(run, {0: [*QUIET, *UNSURE[:3]]})
@@ -206,5 +238,6 @@ def hostile_report(project: Path) -> Report:
         notes=(HOSTILE,),
         faults=(HOSTILE,),
         settings=HOSTILE,
+        seen=described(HOSTILE, lines=1),
     )
     return join(run, {0: outcomes}, ignore={"FRZ003": HOSTILE})

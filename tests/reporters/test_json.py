@@ -51,3 +51,25 @@ def test_a_crash_is_told_with_its_place(crashed_report: Report) -> None:
     assert read.verdict == "not-judged"
     assert read.run.error_at == Place(file="train.py", line=14, function="main")
     assert read.run.obstacle == "the program raised before the first optimizer step"
+
+
+def test_what_the_run_ran_on_what_it_warned_of_and_what_fed_it_is_there(
+    described_report: Report,
+) -> None:
+    text = render(described_report)
+    read = msgspec.json.decode(text, type=Document)
+    assert read == document(described_report)
+    assert read.run.environment is not None
+    assert (read.run.environment.python, read.run.environment.packages) == (
+        "3.12.1",
+        {"some": "some"},
+    )
+    assert (len(read.messages), read.messages_left_out) == (50, 10)
+    assert (read.messages[0].text, read.messages[0].count) == ("some", 2)
+    assert read.messages[0].at == Place(file="train.py", line=5, function="some")
+    assert [(each.dataset, each.size, each.batches) for each in read.loaders] == [("some", 100, 3)]
+
+
+def test_what_is_not_known_of_the_circumstances_is_empty(clean_report: Report) -> None:
+    read = msgspec.json.decode(render(clean_report), type=Document)
+    assert (read.run.environment, read.messages, read.loaders) == (None, (), ())

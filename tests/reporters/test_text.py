@@ -93,3 +93,26 @@ def test_a_note_is_said_in_short(report: Report) -> None:
     assert "measured  1.0 * a" in note
     assert "expected" not in note
     assert "│" not in note
+
+
+def test_warnings_are_counted_and_left_to_another_format(described_report: Report) -> None:
+    assert "warned    120 times in 60 lines: --format json has them" in render(described_report)
+
+
+def test_without_warnings_nothing_is_said_of_them(clean_report: Report) -> None:
+    assert "warned" not in render(clean_report)
+
+
+def test_an_error_of_the_program_comes_first_and_again_above_the_verdict(
+    crashed_report: Report,
+) -> None:
+    shown = render(crashed_report)
+    first = " ".join(shown.strip().partition("\n\n")[0].split())
+    assert first == (
+        "The program raised before the first optimizer step, at train.py:14 in main: "
+        "ValueError: Expected more than 1 value per channel when training"
+    )
+    *before, verdict = shown.rpartition("the program's error")[2].strip().splitlines()
+    assert verdict.startswith("Could not judge")
+    assert "ValueError: Expected more than 1 value" in before[1] + before[2]
+    assert "observed" not in "".join(before)

@@ -2,14 +2,19 @@
 
 import copy
 import math
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 from torch import Tensor, distributed, nn
+from torch.utils.checkpoint import checkpoint
 
 from stepscope.evidence.gradient_paths import Proof
+from stepscope.probes.gradient_paths.paths import GradientPathsProbe
 from stepscope.probes.live_run import LiveRun
+from stepscope.probes.observation import Observation
 from stepscope.trials.derivatives import DirectionalDerivatives
 
 
@@ -158,3 +163,178 @@ def test_a_forward_with_a_collective_is_not_run_again() -> None:
 def test_a_module_with_synchronised_statistics_is_not_run_again() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.SyncBatchNorm(2).eval())
     assert "SyncBatchNorm" in str(taken(model, torch.ones(3, 2)))
+
+
+# --- what the module holds
+
+
+class Bank:
+    """A plain object of the program, as a queue or a meter is."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.mean = torch.zeros(4)
+
+    def push(self, x: Tensor) -> None:
+        self.seen += 1
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+
+
+class Remembering(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = nn.Linear(4, 4)
+        self.banks = {"main": Bank()}
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.banks["main"].push(x)
+        mean = self.banks["main"].mean
+        return without_gradient(self.score(x)) * self.score(x) + 1e-6 * mean
+
+
+def test_a_plain_object_of_the_module_sees_only_the_programs_own_forward() -> None:
+    model = Remembering()
+    x = torch.arange(8.0).reshape(2, 4).cos()
+    assert isinstance(taken(model, x), Proof)
+    bank = model.banks["main"]
+    assert bank.seen == 1
+    assert torch.equal(bank.mean, 0.1 * x.mean(0))
+
+
+def test_a_module_is_not_copied_with_what_cannot_be_copied() -> None:
+    model = By(lambda w, x: w * x)
+    model.lock = threading.Lock()  # type: ignore[assignment]
+    assert str(taken(model, torch.ones(1))).startswith("the module cannot be copied: ")
+
+
+def test_a_module_is_not_copied_with_what_ends_something_when_it_ends() -> None:
+    class Closing:
+        def __del__(self) -> None: ...
+
+    model = By(lambda w, x: w * x)
+    model.held = Closing()  # type: ignore[assignment]
+    assert str(taken(model, torch.ones(1))).startswith("a Closing may end something")
+
+
+def test_a_module_is_not_copied_with_a_function_that_calls_the_original() -> None:
+    other = nn.Linear(1, 1)
+    answer = taken(By(lambda w, x: w * other(x)), torch.ones(1))
+    assert "reaches the original" in str(answer)
+
+
+def test_hooks_of_a_module_held_in_a_list_do_not_run_again() -> None:
+    class Holding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+            self.teachers = [nn.Linear(1, 1)]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.weight * x + self.teachers[0](x).detach()
+
+    model = Holding()
+    runs: list[int] = []
+    model.teachers[0].register_forward_hook(lambda *_: runs.append(1))
+    assert isinstance(taken(model, torch.ones(1)), Proof)
+    assert runs == [1]
+
+
+def test_a_value_kept_from_the_forward_does_not_stand_in_the_way() -> None:
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.kept: dict[str, Tensor] = {}
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.kept["last"] = self.layer(x)
+            return self.kept["last"] * 2
+
+    assert isinstance(taken(Keeping(), torch.ones(1, 2)), Proof)
+
+
+# --- which call is taken
+
+
+class Halved(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return without_gradient(self.layer(x)) * self.layer(x)
+
+
+def observed(step: Callable[[nn.Module, int], None], steps: int = 4) -> Proof | str:
+    """Return the answer about `Halved` after steps of an ordinary loop."""
+    model = Halved()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    trials: list[DirectionalDerivatives] = []
+
+    def proving(run: LiveRun) -> GradientPathsProbe:
+        trials.append(DirectionalDerivatives(run))
+        trials[0].ask(model, "model")
+        return GradientPathsProbe(run, trials[0])
+
+    with Observation([proving], steps=steps + 1) as observation:
+        for i in range(steps):
+            optimizer.zero_grad()
+            step(model, i)
+            optimizer.step()
+    assert not observation.run.faults
+    return trials[0].answer("model")
+
+
+def test_a_forward_that_no_backward_follows_gives_way_to_the_next() -> None:
+    outputs: list[weakref.ref[Tensor]] = []
+
+    def step(model: nn.Module, _: int) -> None:
+        outputs.append(weakref.ref(model(torch.ones(2, 4))))
+        loss = model(torch.ones(2, 4).cos()).sum()
+        assert outputs[-1]() is None
+        loss.backward()
+
+    proof = observed(step)
+    assert isinstance(proof, Proof)
+    assert proof.share_lost == pytest.approx(1 / 2, rel=1e-4)
+
+
+def test_a_call_is_let_go_at_the_end_of_its_step() -> None:
+    outputs: list[weakref.ref[Tensor]] = []
+
+    def step(model: nn.Module, _: int) -> None:
+        assert all(output() is None for output in outputs)
+        loss = sum((p**2).sum() for p in model.parameters())
+        outputs.append(weakref.ref(model(torch.ones(2, 4))))
+        assert isinstance(loss, Tensor)
+        loss.backward()
+
+    assert "did a backward follow" in str(observed(step))
+
+
+def test_a_forward_run_again_within_the_backward_is_not_the_latest() -> None:
+    def step(model: nn.Module, _: int) -> None:
+        x = torch.ones(2, 4).cos().requires_grad_()
+        checkpoint(model, x, use_reentrant=False).sum().backward()
+
+    assert isinstance(observed(step), Proof)
+
+
+def test_no_hook_stays_on_an_output() -> None:
+    kept: list[Tensor] = []
+
+    def step(model: nn.Module, _: int) -> None:
+        kept.append(model(torch.ones(2, 4)))
+        kept[-1].sum().backward()
+
+    assert isinstance(observed(step), Proof)
+    assert all(not output._backward_hooks for output in kept)
+
+
+def test_hyperparameters_that_a_trainer_keeps_do_not_stand_in_the_way() -> None:
+    class AttributeDict(dict[str, int]): ...
+
+    AttributeDict.__module__ = "lightning.fabric.utilities.data"
+    model = nn.Linear(1, 1)
+    model.hparams = AttributeDict(width=1)  # type: ignore[assignment]
+    assert isinstance(taken(model, torch.ones(1, 1)), Proof)

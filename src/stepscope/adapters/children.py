@@ -9,14 +9,20 @@ import inspect
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from stepscope.adapters.putting_back import put_back
 from stepscope.core import Evidence, Recording
 from stepscope.probes.source_lines import PROGRAM, kind_of
+
+if TYPE_CHECKING:  # not before the program has loaded torch in its own way
+    from stepscope.evidence.environment import Ending
+    from stepscope.probes.observation import Observation
 
 SPAWN = "torch.multiprocessing.spawn"
 
@@ -32,12 +38,17 @@ class Observed:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the target; write a recording if it took any optimizer step."""
-        from stepscope.adapters.leaving import Exit, RecordingEnded
-        from stepscope.evidence.environment import Ending, Run
+        from stepscope.adapters.leaving import Exit, RecordingEnded, leave_at_once
+        from stepscope.evidence.environment import Ending
         from stepscope.probes.observation import Observation
         from stepscope.session import every_probe
 
-        leaving = Exit(lambda: os._exit(0))
+        def give_up() -> NoReturn:
+            self._hand_over(observation, Ending.RECORDED)
+            leave_at_once(0)
+
+        self._began = time.perf_counter()
+        leaving = Exit(give_up)
         observation = Observation(every_probe(), steps=self._steps, completed=leaving.now)
         ending, error, result = Ending.FINISHED, "", None
         try:
@@ -45,27 +56,38 @@ class Observed:
                 result = self._target(*args, **kwargs)
         except RecordingEnded:
             ending = Ending.RECORDED
+        except SystemExit as left:
+            if left.code not in (None, 0):
+                error = f"SystemExit: {left.code}"
+            raise
         except BaseException as raised:
             ending, error = Ending.RAISED, f"{type(raised).__name__}: {raised}"
             raise
         finally:
             leaving.over()
-            if observation.run.step:
-                run = Run(
-                    program=sys.argv[0],
-                    steps=observation.run.step,
-                    asked=self._steps,
-                    ending=ending,
-                    error=error,
-                    compiled=observation.run.compiled,
-                    rank=int(os.environ.get("RANK", self._number)),
-                    faults=tuple(observation.run.faults),
-                )
-                data = Recording(run, *observation.evidence).to_json()
-                draft = Path(self._folder, f"{self._number}.part")
-                draft.write_bytes(data)
-                draft.rename(draft.with_suffix(".json"))
+            self._hand_over(observation, ending, error)
         return result
+
+    def _hand_over(self, observation: "Observation", ending: "Ending", error: str = "") -> None:
+        """Write the recording, if there is any, where the process that reports finds it."""
+        from stepscope.evidence.environment import Run
+
+        if not observation.run.step:
+            return
+        run = Run(
+            program=sys.argv[0],
+            steps=observation.run.step,
+            asked=self._steps,
+            ending=ending,
+            error=error,
+            compiled=observation.run.compiled,
+            rank=int(os.environ.get("RANK", self._number)),
+            wall_s=time.perf_counter() - self._began,
+            faults=tuple(observation.run.faults),
+        )
+        draft = Path(self._folder, f"{self._number}.part")
+        draft.write_bytes(Recording(run, *observation.evidence).to_json())
+        draft.rename(draft.with_suffix(".json"))
 
 
 class Children:
@@ -76,6 +98,7 @@ class Children:
         self._folder = tempfile.TemporaryDirectory(prefix="stepscope-")
         self._number = 0
         self._start = BaseProcess.start
+        self._is_over = False
 
     def watch(self) -> None:
         """Observe every training process that is started from now on."""
@@ -83,12 +106,14 @@ class Children:
 
         def observed(process: BaseProcess) -> None:
             target: Callable[..., Any] | None = vars(process).get("_target")
-            if target and not process.daemon and _may_train(target):
+            ours = not children._is_over and not process.daemon
+            if target and ours and _may_train(target):
                 wrapped = Observed(target, children._folder.name, children._number, children._steps)
                 vars(process)["_target"] = wrapped
                 children._number += 1
             start(process)
 
+        self._observed = observed
         BaseProcess.start = observed  # type: ignore[assignment, method-assign]
 
     def are_seen(self) -> bool:
@@ -97,7 +122,8 @@ class Children:
 
     def recordings(self, kinds: Iterable[type[Evidence]]) -> tuple[Recording, ...]:
         """Stop watching, and return what the processes recorded, in the order of their start."""
-        BaseProcess.start = self._start  # type: ignore[method-assign]
+        self._is_over = True
+        put_back(BaseProcess, "start", self._observed, self._start)
         files = sorted(Path(self._folder.name).glob("*.json"), key=lambda path: int(path.stem))
         kinds = tuple(kinds)
         found = tuple(Recording.from_json(path.read_bytes(), kinds) for path in files)

@@ -13,6 +13,8 @@ import psutil
 import torch
 from torch.optim import optimizer as optimizer_hooks
 
+from stepscope.adapters.putting_back import put_back
+
 PATIENCE = 3  # times that the program may take the end of its recording for an error of its own
 GRACE_S = 3.0  # that a process gets to end by itself
 
@@ -34,6 +36,7 @@ class Exit:
     def __init__(self, give_up: Callable[[], NoReturn]) -> None:
         self._give_up = give_up
         self._swallowed = -1
+        self._is_over = False
         self._thread = threading.get_ident()
         self._undo: list[Callable[[], None]] = []
 
@@ -53,11 +56,11 @@ class Exit:
         hook = optimizer_hooks.register_optimizer_step_pre_hook(lambda *_: self._again())
         self._undo = [
             hook.remove,
-            lambda: setattr(torch.nn.Module, "_call_impl", call),
+            lambda: put_back(torch.nn.Module, "_call_impl", ended, call),
         ]
 
     def _again(self) -> None:
-        if threading.get_ident() != self._thread:
+        if self._is_over or threading.get_ident() != self._thread:
             return
         self._swallowed += 1
         if self._swallowed >= PATIENCE:
@@ -67,6 +70,7 @@ class Exit:
 
     def over(self) -> None:
         """Stop insisting: the program has been left."""
+        self._is_over = True
         while self._undo:
             self._undo.pop()()
 

@@ -73,7 +73,7 @@ class _Check:
         self._conclude = conclude
         self._ranks = Ranks.of_environment()
         self._exit = Exit(self._give_up)
-        self._observation = Observation(every_probe(), steps=steps, completed=self._exit.now)
+        self._observation = Observation(every_probe(), steps=steps, completed=self._recorded)
         self._ways_out = WaysOut(self._left)
         self._spawned = Children(steps)
         self._waiting = Waiting(
@@ -83,6 +83,7 @@ class _Check:
         self._children = {child.pid for child in psutil.Process().children(recursive=True)}
         self._children_took_s = _children_took_s()
         self._began = time.perf_counter()
+        self._is_complete = False  # all steps are recorded, and their evidence is gathered
         self._ending = Ending.FINISHED
         self._error = ""
         self._error_at: Place | None = None
@@ -97,9 +98,13 @@ class _Check:
         self._ways_out.watch()
         try:
             with self._observation:
-                self._program()
+                self._observation.run.on_end(self._waiting.pause)
+                try:
+                    self._program()
+                finally:
+                    self._waiting.end()
         except RecordingEnded:
-            self._ending = Ending.TIMED_OUT if self._waiting.at else Ending.RECORDED
+            self._ending = self._why_ended()
         except SystemExit as left:
             if left.code not in (None, 0):
                 self._error = f"SystemExit: {left.code}"
@@ -107,12 +112,21 @@ class _Check:
             self._failed(error)
         finally:
             self._over()
-        if self._waiting.at and self._ending is not Ending.RECORDED:
+        if self._waiting.at and not self._is_complete:
             self._ending = Ending.TIMED_OUT
         self._observation.close()
         sys.modules["__main__"] = main  # lets go of the program's globals, loaders among them
         checked = self._checked()
         return self._conclude(checked)
+
+    def _recorded(self) -> NoReturn:
+        self._is_complete = True
+        self._waiting.resume()  # the program may swallow the end, and go on for ever
+        self._exit.now()
+
+    def _why_ended(self) -> Ending:
+        late = self._waiting.at and not self._is_complete
+        return Ending.TIMED_OUT if late else Ending.RECORDED
 
     def _failed(self, error: BaseException) -> None:
         show_traceback(error)
@@ -125,11 +139,14 @@ class _Check:
         left = end_children(self._children)
         notes = tuple(f"ended a process that the program left: {line}" for line in left)
         own = Recording(self._run(), self._intent, *self._observation.evidence)
-        if spawned and not self._observation.run.step:
-            for recording in spawned:
-                recording.add(self._intent)
-            return Checked(spawned, notes)
-        if not self._observation.run.step and (note := self._busy_children()):
+        if spawned:
+            taken = max(run.steps for each in spawned if (run := each.get(Run)))
+            if taken >= self._observation.run.step:
+                for recording in spawned:
+                    recording.add(self._intent)
+                return Checked(spawned, notes + self._own_steps_left_out())
+            notes += (_children_left_out(len(spawned), taken),)
+        elif not self._observation.run.step and (note := self._busy_children()):
             notes += (note,)
         if self._ranks.world_size == 1:
             return Checked((own,), notes)
@@ -156,6 +173,12 @@ class _Check:
             elsewhere=self._elsewhere.where,
         )
 
+    def _own_steps_left_out(self) -> tuple[str, ...]:
+        steps = self._observation.run.step
+        if not steps:
+            return ()
+        return (f"not judged: {_steps(steps)} of the process that started the others",)
+
     def _busy_children(self) -> str:
         took_s = _children_took_s() - self._children_took_s
         if took_s < BUSY_S:
@@ -172,7 +195,7 @@ class _Check:
 
     def _give_up(self) -> NoReturn:
         """Report from inside a program that does not let go, and end the process with it."""
-        self._ending = Ending.TIMED_OUT if self._waiting.at else Ending.RECORDED
+        self._ending = self._why_ended()
         self._end()
 
     def _left(self, error: str) -> NoReturn:
@@ -184,6 +207,15 @@ class _Check:
         self._over()
         self._observation.close()
         leave_at_once(self._conclude(self._checked()))
+
+
+def _children_left_out(number: int, taken: int) -> str:
+    what = "1 process that it started" if number == 1 else f"{number} processes that it started"
+    return f"not judged: {what}, with {_steps(taken)}{'' if number == 1 else ' at most'}"
+
+
+def _steps(number: int) -> str:
+    return f"{number} optimizer step{'' if number == 1 else 's'}"
 
 
 def _children_took_s() -> float:

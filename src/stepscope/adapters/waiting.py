@@ -37,6 +37,7 @@ class Waiting:
         self._give_up = give_up
         self._main = threading.get_ident()
         self._over = threading.Event()
+        self._is_paused = False
         self._thread = threading.Thread(target=self._wait, name="stepscope", daemon=True)
 
     def begin(self) -> None:
@@ -46,14 +47,29 @@ class Waiting:
     def end(self) -> None:
         """Stop waiting: the program has come to its end."""
         self._over.set()
+        self._take_back()
+
+    def pause(self) -> None:
+        """Do not interrupt the main thread from now on: it gathers the evidence."""
+        self._is_paused = True
+        self._take_back()
+
+    def resume(self) -> None:
+        """Go on as before."""
+        self._is_paused = False
 
     def _wait(self) -> None:
         began = time.monotonic()
         word, seen_for = FIRST_WORD_S, 0.0
         while not self._over.wait(TICK_S):
+            if self._is_paused:
+                continue
             passed = time.monotonic() - began
             if self._timeout_s is not None and passed >= self._timeout_s:
-                self.at = self._line()
+                at = self._line()
+                if self._is_paused or self._over.is_set():
+                    continue
+                self.at = at
                 self._end(RecordingTimedOut)
                 return
             seen_for = seen_for + TICK_S if self._all_seen() else 0.0
@@ -65,11 +81,18 @@ class Waiting:
                 word *= 2
 
     def _end(self, reason: type[RecordingEnded]) -> None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(self._main), ctypes.py_object(reason)
-        )
+        self._raise(ctypes.py_object(reason))
+        if self._is_paused or self._over.is_set():
+            self._take_back()
         if not self._over.wait(GRACE_S):
             self._give_up()
+
+    def _take_back(self) -> None:
+        """Forget what is to be raised in the main thread, and is not raised yet."""
+        self._raise(None)
+
+    def _raise(self, reason: "ctypes.py_object[type[RecordingEnded]] | None") -> None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._main), reason)
 
     def _say(self, passed: float) -> None:
         done = self._steps()

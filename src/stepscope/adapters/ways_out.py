@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from stepscope.adapters.putting_back import put_back
+
 EXITS = ("_exit",)
 REPLACEMENTS = ("execv", "execve")  # all other `os.exec...` end in one of the two
 
@@ -17,23 +19,27 @@ class WaysOut:
     def __init__(self, leave: Callable[[str], NoReturn]) -> None:
         self._leave = leave
         self._process = os.getpid()  # forked children leave as they like
-        self._before: dict[str, Callable[..., NoReturn]] = {}
+        self._ours: dict[str, tuple[Callable[..., NoReturn], Callable[..., NoReturn]]] = {}
+        self._is_over = False
 
     def watch(self) -> None:
         """Report first, from now on."""
         for name in EXITS + REPLACEMENTS:
-            original = self._before[name] = getattr(os, name)
-            setattr(os, name, self._around(name, original))
+            original = getattr(os, name)
+            observed = self._around(name, original)
+            self._ours[name] = original, observed
+            setattr(os, name, observed)
 
     def over(self) -> None:
-        """Leave these ways as they were. Does nothing the second time."""
-        while self._before:
-            name, original = self._before.popitem()
-            setattr(os, name, original)
+        """Leave these ways as the program has them. Does nothing the second time."""
+        self._is_over = True
+        while self._ours:
+            name, (original, observed) = self._ours.popitem()
+            put_back(os, name, observed, original)
 
     def _around(self, name: str, original: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
         def observed(*args: Any, **kwargs: Any) -> NoReturn:
-            if os.getpid() != self._process:
+            if self._is_over or os.getpid() != self._process:
                 original(*args, **kwargs)
             self.over()
             if name in REPLACEMENTS:

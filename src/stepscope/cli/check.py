@@ -45,7 +45,11 @@ def check(
     ] = None,
     intent: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Settings to use in the place of those found."),
+        typer.Option(
+            metavar="FILE",
+            help="Read [intent] and all other settings from FILE instead of the nearest "
+            "stepscope.toml.",
+        ),
     ] = None,
     select: Annotated[
         list[str] | None,
@@ -53,7 +57,11 @@ def check(
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE=REASON", help="List what is found apart. Repeatable."),
+        typer.Option(
+            metavar="CODE=REASON",
+            help="Do not count this rule's findings; they are still listed, with REASON. "
+            "Repeatable.",
+        ),
     ] = None,
     form: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(formats())}.")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stepscope.adapters.script import Checked
+from stepscope.cli.declared import declared_at
 from stepscope.cli.delivery import Delivery
 from stepscope.cli.settings import Settings
 from stepscope.core import Finding, Place, Recording, judge
@@ -37,16 +38,21 @@ class Judging:
     def report(self, checked: Checked) -> Report:
         """Judge the recording of each rank, and join what is said of them."""
         recordings = _by_rank(checked.recordings)
+        notes = checked.notes
+        if any(_run(each).rank != rank for rank, each in recordings.items()):
+            notes = ("processes are numbered in the order of their start", *notes)
         first = next(iter(recordings.values()))
         return join(
-            _facts(recordings, checked.notes, self.root, self.settings.file),
+            _facts(recordings, notes, self.root, self.settings.file),
             {
                 rank: judge(self.selection.rules, recording, self.settings.options)
                 for rank, recording in recordings.items()
             },
             strict=self.strict,
             ignore=self.selection.ignored,
-            locate=lambda finding: _nearest(finding, first),
+            locate=lambda finding: (
+                declared_at(finding, self.settings.file, self.root) or _nearest(finding, first)
+            ),
         )
 
 
@@ -75,10 +81,14 @@ def _facts(
     compiled = any(run.compiled for run in runs.values())
     if compiled:
         notes = ("torch.compile was used; the recorded steps ran eagerly", *notes)
+    elsewhere = next((run.elsewhere for run in runs.values() if run.elsewhere), "")
+    steps = min(run.steps for run in runs.values())
+    if elsewhere and steps:
+        notes = (*notes, f"not judged: optimizer steps that were taken in {elsewhere}")
     return RunFacts(
         program=first.program,
         root=root,
-        steps=min(run.steps for run in runs.values()),
+        steps=steps,
         asked=first.asked,
         ending=stopped.ending.value,
         error=f"rank {failed}: {error}" if error and several > 1 else error,
@@ -89,13 +99,16 @@ def _facts(
         wall_s=max(run.wall_s for run in runs.values()),
         notes=notes,
         faults=tuple(fault for run in runs.values() for fault in run.faults),
-        elsewhere=next((run.elsewhere for run in runs.values() if run.elsewhere), ""),
+        elsewhere=elsewhere,
         settings=settings,
+        seen=next(iter(recordings.values())),
     )
 
 
 def _nearest(finding: Finding, recording: Recording) -> Place | None:
     """Find a line for a finding without one: its module's, or that of its optimizer."""
+    if finding.at.file:
+        return None
     modules = recording.get(Modules)
     name = finding.at.module or finding.at.parameter.rpartition(".")[0]
     places = {each.name: each for each in modules.modules} if modules else {}

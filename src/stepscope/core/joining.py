@@ -41,7 +41,7 @@ def join(
                     finding=finding,
                     severity=worst.severity(finding),
                     ranks=ranks,
-                    nearest=None if finding.at.file else locate(finding),
+                    nearest=None if finding.at.line else locate(finding),
                     ignored=reasons.get(worst.rule.code, ""),
                 )
             )

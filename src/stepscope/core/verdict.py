@@ -1,10 +1,11 @@
 """The verdict on a run: what it was, what was found, and what that amounts to."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stepscope.core.finding import Finding, Severity
 from stepscope.core.place import Place
+from stepscope.core.recording import Recording
 from stepscope.core.report import Outcome, Status
 from stepscope.core.rule import Rule
 
@@ -39,6 +40,7 @@ class RunFacts:
     faults: tuple[str, ...] = ()  # of the observer, never of the run
     elsewhere: str = ""  # "a forked process": where steps were taken that nothing observed
     settings: str = ""  # the file that the settings were read from
+    seen: Recording = field(default_factory=Recording, compare=False)  # in the first process
 
     @property
     def obstacle(self) -> str:

@@ -38,7 +38,7 @@ class Gradient(msgspec.Struct, frozen=True, kw_only=True):
 class Gradients(Evidence, frozen=True, kw_only=True, dict=True):  # dict: for what is cached
     """The gradients of all parameters that require one, or hold one."""
 
-    obtained_by: ClassVar[str] = "a backward and an optimizer step"
+    obtained_by: ClassVar[str] = "a backward call"
     gradients: tuple[Gradient, ...]
 
     def of(self, parameter: str) -> Gradient | None:

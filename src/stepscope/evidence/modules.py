@@ -41,7 +41,7 @@ class ModeCall(msgspec.Struct, frozen=True, kw_only=True):
 class Modules(Evidence, frozen=True, kw_only=True):
     """All live modules below the roots that were trained, and the mode calls."""
 
-    obtained_by: ClassVar[str] = "an optimizer step"
+    obtained_by: ClassVar[str] = "a module that an optimizer trains"
     modules: tuple[Module, ...]
     mode_calls: tuple[ModeCall, ...] = ()
 

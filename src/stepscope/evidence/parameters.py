@@ -24,10 +24,10 @@ def ancestors(name: str) -> Iterator[str]:
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """One `nn.Parameter` (or plain leaf tensor in an optimizer), named by its module.
 
-    `before`, `after`, `requires_grad` and `values` have one entry for each recorded step. A
-    fingerprint is a weighted sum of the raw bits as 64-bit words: equal bits give equal sums, so a
-    changed sum proves a changed value. `spacing` and `share_changed` are read from at most 1024
-    evenly spread elements.
+    `before`, `after`, `requires_grad` and `values` have one entry for each recorded step from
+    `first_step` on, the first that saw the tensor whole. A fingerprint is a weighted sum of the raw
+    bits as 64-bit words: equal bits give equal sums, so a changed sum proves a changed value.
+    `spacing` and `share_changed` are read from at most 1024 evenly spread elements.
     """
 
     name: str  # qualified, as in `model.named_parameters()`
@@ -35,6 +35,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int, ...]
     dtype: str  # "float32"
     nbytes: int
+    first_step: int = 0  # that the first entries below belong to
     requires_grad: tuple[bool, ...]
     before: tuple[int, ...]  # fingerprint when the step's forward began
     after: tuple[int, ...]  # fingerprint when the optimizer had stepped

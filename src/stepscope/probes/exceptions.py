@@ -94,7 +94,7 @@ class ExceptionsProbe(Probe):
         )
 
     def _is_held(self, module: torch.nn.Module) -> bool:
-        held = {id(p) for o in self.run.optimizers for g in o.param_groups for p in g["params"]}
+        held = self.run.held
         return any(id(parameter) in held for parameter in module.parameters())
 
     def _landed(self) -> None:

@@ -53,6 +53,11 @@ def fingerprints(tensors: Sequence[torch.Tensor]) -> list[int]:
     return result
 
 
+def forget_layouts() -> None:
+    """Give back what is kept for the next fingerprints of the same tensors."""
+    _layout.cache_clear()
+
+
 def samples(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Return up to `SAMPLE` evenly spread elements of each tensor, on the CPU."""
     return list(_to_cpu([_flat(t)[:: -(-t.numel() // SAMPLE) or 1] for t in tensors]))

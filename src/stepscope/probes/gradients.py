@@ -30,12 +30,7 @@ class Trained:
 
 def find_trained(run: LiveRun) -> Trained:
     """Look at all live roots and optimizers."""
-    held = {
-        id(tensor): tensor
-        for optimizer in run.optimizers
-        for group in optimizer.param_groups
-        for tensor in group["params"]
-    }
+    held = run.held
     tensors: Tensors = {}
     in_trained_roots: set[int] = set()
     for root in run.names.roots():
@@ -156,12 +151,7 @@ class BackwardHistory:
 
     def called(self, roots: tuple[torch.Tensor, ...], tensors: Tensors) -> None:
         """Walk the graph while it is whole."""
-        held = {
-            id(tensor)
-            for optimizer in self._run.optimizers
-            for group in optimizer.param_groups
-            for tensor in group["params"]
-        }
+        held = self._run.held.keys()
         self._walked.clear()
         at = running_line(PROGRAM)
         for root in roots:

@@ -3,6 +3,7 @@
 import functools
 import weakref
 from collections.abc import Callable, Sequence
+from types import ClassMethodDescriptorType
 from typing import Any
 
 import torch
@@ -17,12 +18,13 @@ class LiveRun:
     def __init__(self, steps_asked: int) -> None:
         self.steps_asked = steps_asked
         self.step = 0  # recorded optimizer steps so far
-        self.names = Names(self._trained)
+        self.names = Names(lambda: [*self.held.values()])
         self.modules: list[torch.nn.Module] = []  # whose forward is running, outermost first
         self.in_backward = False
         self.compiled = False  # torch.compile was asked for
         self.grad_enabled = True  # in the program, at the moment that is told
         self.looking = False  # a probe is looking: what torch does now is ours, not the program's
+        self.over = False  # nothing is patched any more
         self.moments = 0  # told so far
         self.faults: list[str] = []  # of probes
         self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
@@ -43,10 +45,15 @@ class LiveRun:
         """Measure the gradients that tensors hold; each is read once in a moment, whoever asks."""
         return self._readings.sizes([tensor.grad for tensor in tensors], self.moments)
 
-    def _trained(self) -> list[torch.Tensor]:
-        return [
-            p for made in self.optimizers for group in made.param_groups for p in group["params"]
-        ]
+    @property
+    def held(self) -> dict[int, torch.Tensor]:
+        """The tensors that the live optimizers hold now, by id and in their order."""
+        return {
+            id(tensor): tensor
+            for made in self.optimizers
+            for group in made.param_groups
+            for tensor in group["params"]
+        }
 
     def index(self, optimizer: torch.optim.Optimizer) -> int:
         """Return the position of an optimizer in the order of making, dead ones counted."""
@@ -54,30 +61,59 @@ class LiveRun:
         return next(i for i, made in enumerate(self._optimizers) if made() is optimizer)
 
     def patch(
-        self, owner: Any, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]
+        self,
+        owner: Any,
+        name: str,
+        around: Callable[[Callable[..., Any]], Callable[..., Any]],
+        *,
+        is_inert: bool = False,
     ) -> None:
         """Replace `owner.name` until the recording ends by what `around` makes of it.
 
         `around` takes the original function and returns the one to call in its place, which must
-        hand arguments, result and exceptions through unchanged.
+        hand arguments, result and exceptions through unchanged. The program may have taken hold of
+        it, or put its own in its place: the one is then called no more when the recording is over,
+        unless it `is_inert` by itself, and the other stays.
         """
+        if self.over:
+            return
         missing = object()
         held = vars(owner).get(name, missing)  # the raw attribute: keeps classmethods whole
         original = getattr(owner, name)
         plain = held.__func__ if isinstance(held, classmethod | staticmethod) else original
-        wrapped: Any = functools.wraps(plain)(around(plain))
-        if isinstance(held, classmethod | staticmethod):
-            wrapped = type(held)(wrapped)
+        if isinstance(held, ClassMethodDescriptorType):  # a class method written in C
+
+            def plain(cls: Any, *args: Any, **kwargs: Any) -> Any:
+                return held.__get__(None, cls)(*args, **kwargs)
+
+        watching = around(plain)
+
+        def until_the_end(*args: Any, **kwargs: Any) -> Any:
+            return (plain if self.over else watching)(*args, **kwargs)
+
+        wrapped: Any = functools.wraps(plain)(watching if is_inert else until_the_end)
+        if isinstance(held, staticmethod):
+            wrapped = staticmethod(wrapped)
+        elif isinstance(held, classmethod | ClassMethodDescriptorType):
+            wrapped = classmethod(wrapped)
         setattr(owner, name, wrapped)
-        self._undo.append(
-            lambda: delattr(owner, name) if held is missing else setattr(owner, name, held)
-        )
+
+        def undo() -> None:
+            if vars(owner).get(name, missing) is not wrapped:
+                return  # the program's own patch, which may call ours
+            if held is missing:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, held)
+
+        self._undo.append(undo)
 
     def on_end(self, undo: Callable[[], None]) -> None:
         """Have this called when the recording ends, last first."""
         self._undo.append(undo)
 
     def unpatch(self) -> None:
-        """Put everything back."""
+        """Put everything back, but for what the program has replaced."""
+        self.over = True
         while self._undo:
             self._undo.pop()()

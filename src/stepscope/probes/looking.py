@@ -36,6 +36,7 @@ class Lookout:
     @contextlib.contextmanager
     def looking(self) -> Iterator[None]:
         """Look: without gradients, without torch-function modes, and without being looked at."""
+        before = self._run.looking
         self._run.looking = True
         try:
             with torch._C.DisableTorchFunction(), torch.no_grad():
@@ -44,4 +45,4 @@ class Lookout:
             self._broken = True
             self._run.faults.append(f"{self._name}: {traceback.format_exc()}")
         finally:
-            self._run.looking = False
+            self._run.looking = before

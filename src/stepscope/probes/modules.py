@@ -69,9 +69,7 @@ class ModulesProbe(Probe):
         """Write down one entry for each live module, under its present name."""
         self._is_open = False
         names: dict[torch.nn.Module, str] = {}
-        held = {
-            id(p) for o in self.run.optimizers for group in o.param_groups for p in group["params"]
-        }
+        held = self.run.held.keys()
         for root in self.run.names.roots():
             below = [module for module in root.modules() if module not in names]
             trained = any(id(p) in held for p in root.parameters()) or any(

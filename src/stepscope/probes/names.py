@@ -9,6 +9,8 @@ from types import FrameType
 import torch
 from torch import nn
 
+from stepscope.probes.source_lines import forget_variables
+
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
@@ -31,8 +33,14 @@ class Names:
         self._aliases: dict[int, list[str]] = {}
         self._roots: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
         self._loose: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
+        self._called: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
         self._settled = False
         self._fresh = False
+
+    def called(self, module: nn.Module) -> None:
+        """Take note of a module that the program calls from outside of any other."""
+        if module not in self._called:
+            self._called[module] = len(self._called)
 
     def grow_stale(self, *, settle: bool = False) -> None:
         """Let the next question look for modules again: the program has moved on."""
@@ -45,8 +53,11 @@ class Names:
             return
         self._fresh = True
         modules = [m for m in gc.get_objects() if issubclass(type(m), nn.Module)]
+        known = {id(module) for module in modules}
+        modules += [m for m in list(self._called) if id(m) not in known]  # after gc.freeze()
         held = {id(child) for m in modules for child in m.__dict__.get("_modules", {}).values()}
-        roots = _independent([m for m in modules if id(m) not in held and "_modules" in m.__dict__])
+        alone = [m for m in modules if id(m) not in held and "_modules" in m.__dict__]
+        roots = _independent(sorted(alone, key=self._rank()))
         if not self._settled:
             self._modules.clear()
             self._tensors.clear()
@@ -60,6 +71,19 @@ class Names:
                 for key, tensor in _own_tensors(module):
                     self._name_tensor(tensor, _join(qualified, key))
         self._settled = self._settled and bool(roots)
+
+    def _rank(self) -> Callable[[nn.Module], tuple[int, int, str]]:
+        """Return an order that does not depend on where objects lie in memory."""
+        trained = {id(tensor): i for i, tensor in enumerate(self._trained())}
+        last = max(len(trained), len(self._called))
+
+        def rank(module: nn.Module) -> tuple[int, int, str]:
+            held = (trained.get(id(p), last) for p in module.parameters())
+            kind = type(module)
+            name = f"{kind.__module__}.{kind.__qualname__}"
+            return self._called.get(module, last), min(held, default=last), name
+
+        return rank
 
     def _prefix(self, roots: list[nn.Module]) -> None:
         trained = {id(tensor) for tensor in self._trained()}
@@ -122,7 +146,7 @@ class Names:
 
 
 def _independent(candidates: list[nn.Module]) -> list[nn.Module]:
-    """Return those that hold tensors which no larger one holds, the largest first.
+    """Return those that hold tensors which no larger one holds, the largest first, then as given.
 
     A slice of a model, or a list of some of its layers, is no model of its own.
     """
@@ -164,9 +188,13 @@ def _variable(root: nn.Module) -> str:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if not frame.f_globals.get("__name__", "").startswith(("torch.", "stepscope.")):
-            for name, value in frame.f_locals.items():
-                if value is root and name not in ("self", "module", "root", "m"):
-                    return name
+            held = frame.f_locals
+            names = (name for name, value in held.items() if value is root)
+            found = next((n for n in names if n not in ("self", "module", "root", "m")), "")
+            del names
+            forget_variables(frame, held)
+            if found:
+                return found
         frame = frame.f_back
     return next((k for k, v in vars(sys.modules["__main__"]).items() if v is root), "")
 

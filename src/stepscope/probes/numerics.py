@@ -152,7 +152,6 @@ class NumericsProbe(Probe):
     def step_returned(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
         """Forget the calls of this step."""
         self._calls.clear()
-        self._starts.clear()
         self._is_lost = False
 
     def evidence(self) -> Iterator[Evidence]:

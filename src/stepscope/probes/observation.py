@@ -56,15 +56,16 @@ class Observation:
         self.watching = True
         for make in self._makers:
             self._attach(make)
-        self.run.patch(torch.nn.Module, "_call_impl", self._around_call)
-        self.run.patch(torch.autograd, "backward", self._around_backward)
-        self.run.patch(Optimizer, "__init__", self._around_optimizer)
+        self.run.patch(torch.nn.Module, "_call_impl", self._around_call, is_inert=True)
+        self.run.patch(torch.autograd, "backward", self._around_backward, is_inert=True)
+        self.run.patch(Optimizer, "__init__", self._around_optimizer, is_inert=True)
         for handle in (
             optimizer_hooks.register_optimizer_step_pre_hook(self._before_step),
             optimizer_hooks.register_optimizer_step_post_hook(self._after_step),
         ):
             self.run.on_end(handle.remove)
-        os.register_at_fork(after_in_child=self._forked)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_if_alive(self._forked))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,6 +91,7 @@ class Observation:
         """Leave a forked child, such as a worker of a DataLoader, unobserved."""
         if self.watching:
             self.watching = False
+            self.run.looking = True
             self.run.unpatch()
 
     def _attach(self, make: Callable[[LiveRun], Probe]) -> None:
@@ -151,8 +153,10 @@ class Observation:
             if self._is_ours():
                 return call(module, *args, **kwargs)
             running = self.run.modules
-            if not running and (self._full or _leads_to_a_step(module)):
-                self._begin()
+            if not running:
+                self.run.names.called(module)
+                if self._full or _leads_to_a_step(module):
+                    self._begin()
             running.append(module)
             try:
                 self._tell("module_called", module, args, kwargs)
@@ -227,6 +231,17 @@ class Observation:
         taken = [self._taken.get(each, 0) for each in self.run.optimizers]
         asked = self.run.steps_asked
         self._full = min(taken) >= asked or max(taken) >= asked * PATIENCE
+
+
+def _if_alive(method: Callable[[], None]) -> Callable[[], None]:
+    """Call a method while its object lives: what is registered for forks stays for good."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        if (alive := reference()) is not None:
+            alive()
+
+    return call
 
 
 def _leads_to_a_step(module: torch.nn.Module) -> bool:

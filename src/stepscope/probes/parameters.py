@@ -7,7 +7,14 @@ import torch
 
 from stepscope.core import Evidence
 from stepscope.evidence.parameters import Buffer, Buffers, Parameter, Parameters
-from stepscope.probes.fingerprints import fingerprints, largest, readable, samples, spacing
+from stepscope.probes.fingerprints import (
+    fingerprints,
+    forget_layouts,
+    largest,
+    readable,
+    samples,
+    spacing,
+)
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
 
@@ -27,6 +34,7 @@ class _Track:
         self.shape = tuple(tensor.shape)
         self.dtype = str(tensor.dtype).removeprefix("torch.")
         self.nbytes = tensor.numel() * tensor.element_size()
+        self.first_step = 0
         self.requires_grad: list[bool] = []
         self.before: list[int] = []
         self.after: list[int] = []
@@ -35,7 +43,7 @@ class _Track:
         self.spacing = 0.0
         self.coarsest = 0.0
         self.first: torch.Tensor | None = None  # of half precision and running statistics only
-        self.moved = 0.0  # share of sampled elements, or largest move of a statistic
+        self.moved: float | None = None  # share of sampled elements, or largest of a statistic
         self.is_open = False  # `before` of the running step has been taken
 
 
@@ -52,12 +60,15 @@ class ParametersProbe(Probe):
         self._gone: list[_Track] = []  # their tensors died; ids are used again
         self._alive: list[torch.Tensor] = []  # for one moment: a discarded model may go any time
         self._frozen: dict[int, int] = {}  # held by the stepping optimizer, before its step
+        run.on_end(forget_layouts)
 
     def step_opened(self) -> None:
         """Take `before` of all tensors."""
         live = self._find()
         for track, number in zip(live, fingerprints(_data(live)), strict=True):
             track.is_open = True
+            if not track.before:
+                track.first_step = self.run.step
             track.before.append(number)
             track.requires_grad.append(_requires_grad(track))
         new = [track for track in live if len(track.before) == 1 and not track.is_buffer]
@@ -120,7 +131,7 @@ class ParametersProbe(Probe):
     def _find(self) -> list[_Track]:
         """Return the tracks of all live tensors, new ones too, under their present names."""
         names = self.run.names
-        held = [p for o in self.run.optimizers for g in o.param_groups for p in g["params"]]
+        held = list(self.run.held.values())
         if not names.roots() or any(names.known(tensor) is None for tensor in held):
             names.refresh()
         found: dict[int, _Track] = {}
@@ -130,8 +141,8 @@ class ParametersProbe(Probe):
                     self._track(parameter, found, in_module=True)
                 for buffer in module._buffers.values():
                     self._track(buffer, found, in_module=True, is_buffer=True)
-        for parameter in held:
-            self._track(parameter, found)
+        for tensor in held:
+            self._track(tensor, found)
         return list(found.values())
 
     def _track(
@@ -212,6 +223,7 @@ def _parameter(track: _Track) -> Parameter:
         shape=track.shape,
         dtype=track.dtype,
         nbytes=track.nbytes,
+        first_step=track.first_step,
         requires_grad=tuple(track.requires_grad[:steps]),
         before=tuple(track.before[:steps]),
         after=tuple(track.after),
@@ -219,7 +231,7 @@ def _parameter(track: _Track) -> Parameter:
         values=tuple(track.values),
         spacing=track.spacing,
         coarsest=track.coarsest,
-        share_changed=track.moved if track.first is not None else None,
+        share_changed=track.moved,
         in_module=track.in_module,
         replaced=track.replaced,
         aliases=track.aliases,
@@ -234,5 +246,5 @@ def _buffer(track: _Track) -> Buffer:
         dtype=track.dtype,
         before=tuple(track.before[: len(track.after)]),
         after=tuple(track.after),
-        largest_move=track.moved,
+        largest_move=track.moved or 0.0,
     )

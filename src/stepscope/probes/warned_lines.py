@@ -26,8 +26,9 @@ class WarnedLinesProbe(Probe):
 
     def __init__(self, run: LiveRun) -> None:
         super().__init__(run)
-        run.patch(warnings, "warn", _counting)
-        run.patch(warnings, "_showwarnmsg", _moving)  # called from C, for warnings of C++ too
+        run.patch(warnings, "warn", _counting, is_inert=True)
+        # This one is called from C, for warnings of C++ too.
+        run.patch(warnings, "_showwarnmsg", _moving, is_inert=True)
 
 
 def _counting(warn: Callable[..., None]) -> Callable[..., None]:

@@ -20,9 +20,9 @@ def render(report: Report) -> str:
 
 def _annotation(reported: Reported, run: RunFacts) -> str:
     finding = reported.finding
-    at = finding.at if finding.at.file else reported.nearest
+    at = finding.at if finding.at.line else reported.nearest or finding.at
     properties = {"title": f"{reported.rule.code} {reported.rule.name}"}
-    if at is not None and at.file:
+    if at.file:
         place = {"file": relative(at.file, run.root), "line": str(max(at.line, 1))}
         properties = place | properties
     where = (element(finding.at, finding.subject), moment(reported))

@@ -7,6 +7,15 @@ import msgspec
 
 from stepscope.core import Place, Status
 from stepscope.core.verdict import Report, Reported, RunFacts
+from stepscope.reporters.content.circumstances import (
+    EnvironmentEntry,
+    LoaderEntry,
+    MessageEntry,
+    environment,
+    loader_entries,
+    message_entries,
+    messages,
+)
 from stepscope.reporters.content.places import relative
 
 VERSION = 1  # of this format; fields may be added without a new one
@@ -61,6 +70,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     obstacle: str = ""  # why nothing found would not mean that all is well
     settings: str = ""  # the file that they were read from
     faults: tuple[str, ...] = ()  # of the observer, never of the run
+    environment: EnvironmentEntry | None = None
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +86,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     crashed: tuple[Reason, ...]
     notes: tuple[str, ...]
     run: Facts
+    messages: tuple[MessageEntry, ...] = ()  # in the first process, the first ones
+    messages_left_out: int = 0
+    loaders: tuple[LoaderEntry, ...] = ()
 
 
 def render(report: Report) -> str:
@@ -113,7 +126,11 @@ def document(report: Report) -> Document:
             obstacle=report.obstacle,
             settings=_text(run.settings),
             faults=tuple(map(_text, run.faults)),
+            environment=environment(run.seen, _text),
         ),
+        messages=(listed := message_entries(run.seen, _text, lambda at: _place(at, run))),
+        messages_left_out=len(messages(run.seen)) - len(listed),
+        loaders=loader_entries(run.seen, _text, lambda at: _place(at, run)),
     )
 
 

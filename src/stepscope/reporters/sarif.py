@@ -92,7 +92,7 @@ def _result(reported: Reported, run: RunFacts, places: dict[str, int]) -> Node:
 
 def _location(at: Place, nearest: Place | None, run: RunFacts) -> Node:
     """Return a line to point at: the finding's own, or the nearest known, or the program."""
-    line = at if at.file else nearest or Place()
+    line = at if at.line else nearest or at
     location: Node = {}
     if line.file:
         region: Node = {"startLine": max(line.line, 1)}

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from stepscope.core import Place, Severity, Status
 from stepscope.core.verdict import Report, Reported, RunFacts, Verdict
+from stepscope.reporters.content.circumstances import messages
 from stepscope.reporters.content.excerpt import MEANT, Excerpt, excerpts
 from stepscope.reporters.content.places import element, moment, relative, source_line
 from stepscope.reporters.content.printable import one_line, printable
@@ -50,6 +51,9 @@ def render(report: Report, *, width: int = WIDTH, colour: bool = False) -> str:
 
 def _parts(report: Report) -> Iterator[RenderableType]:
     yield ""
+    if report.run.error:
+        yield Text(_failure(report.run), "bold")
+        yield ""
     for (severity, rule), members in groupby(
         report.findings, lambda each: (each.severity, each.rule)
     ):
@@ -63,16 +67,24 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield ""
         yield Padding(Text(f"why, and what to do: stepscope rule {rule.code}", "dim"), (0, 0, 0, 2))
         yield ""
+    yield Line(style="dim")
+    yield _summary(report)
+    yield ""
     if report.run.error or report.run.error_at:
         heading = "the program's error" if report.run.error else "where the program was"
         yield Line(Text(heading, "bold"), align="left", style="dim")
         yield ""
         yield Padding(_end(report.run), (0, 0, 0, 2))
         yield ""
-    yield Line(style="dim")
-    yield _summary(report)
-    yield ""
     yield Text(verdict(report), VERDICT_STYLES[report.verdict])
+
+
+def _failure(run: RunFacts) -> str:
+    """Say in one sentence that the program failed: what was found may come from that."""
+    what = run.obstacle or "the program failed"
+    at = source_line(run.error_at, run) if run.error_at else ""
+    error = next((line for line in run.error.splitlines() if line.strip()), "")
+    return one_line(f"{what[0].upper()}{what[1:]}{', at ' if at else ''}{at}: {error}")
 
 
 def _finding(reported: Reported, run: RunFacts) -> RenderableType:
@@ -83,6 +95,8 @@ def _finding(reported: Reported, run: RunFacts) -> RenderableType:
         ("where", element(finding.at, finding.subject)),
         ("seen", moment(reported)),
     ]
+    if run.settings and reported.nearest and reported.nearest.file == run.settings:
+        facts.append(("declared", source_line(reported.nearest, run)))
     shown = excerpts(finding.at, finding.related, run.root)
     if reported.severity is Severity.NOTE:  # nothing need change: said in short
         facts[1] = ("line", source_line(finding.at, run))
@@ -121,6 +135,9 @@ def _summary(report: Report) -> RenderableType:
     run = report.run
     passed = report.with_status(Status.PASSED)
     rows = [("observed", observed(report))]
+    if warned := messages(run.seen):
+        times = count(sum(each.count for each in warned), "time")
+        rows.append(("warned", f"{times} in {count(len(warned), 'line')}: --format json has them"))
     if run.settings:
         rows.append(("settings", one_line(relative(run.settings, run.root))))
     if passed:

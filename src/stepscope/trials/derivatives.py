@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.hooks import RemovableHandle
 
 from stepscope.evidence.gradient_paths import Proof
 from stepscope.probes.live_run import LiveRun
@@ -42,6 +43,7 @@ _NO_AUTOCAST: Autocast = {
 class _Call:
     """What one forward was given, until the backward that follows it is over."""
 
+    step: int
     args: Any
     kwargs: Any
     versions: tuple[int, ...]
@@ -53,23 +55,42 @@ class _Call:
     outputs: list[Tensor] = field(default_factory=list)
     output_versions: tuple[int, ...] = ()
     gradients: dict[int, Tensor] = field(default_factory=dict)  # by position of the output
+    handles: list[RemovableHandle] = field(default_factory=list)
+
+    def let_go(self) -> None:
+        """Listen no more."""
+        for handle in self.handles:
+            handle.remove()
 
 
 @dataclass(slots=True)
 class _Task:
     module: weakref.ref[nn.Module]
     name: str
-    call: _Call | None = None
-    answer: Proof | str = "no later recorded step ran the module and a backward through it"
+    running: _Call | None = None
+    call: _Call | None = None  # the latest that has run, with gradient
+    answer: Proof | str = (
+        "in no later recorded step did a backward follow the module's last forward"
+    )
     done: bool = False
+
+    def let_go(self) -> None:
+        """Forget the latest call."""
+        if self.call is not None:
+            self.call.let_go()
+            self.call = None
 
 
 class DirectionalDerivatives:
-    """Proves candidates by running modules again. Holds a call only within its own step."""
+    """Proves candidates by running modules again.
+
+    Holds the latest call of a module only, until each optimizer has stepped once.
+    """
 
     def __init__(self, run: LiveRun) -> None:
         self._run = run
         self._tasks: list[_Task] = []
+        run.on_end(self._let_go)
 
     def ask(self, module: nn.Module, name: str) -> None:
         """Have this module's derivative taken at its next call that a backward follows."""
@@ -77,10 +98,13 @@ class DirectionalDerivatives:
 
     def module_called(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """Take hold of the inputs of a module that was asked for."""
+        if self._is_within(module):
+            return
         for task in self._tasks:
-            if not task.done and task.call is None and task.module() is module and module.training:
+            if not task.done and task.module() is module and module.training:
                 given = tensors_in((args, kwargs))
-                task.call = _Call(
+                task.running = _Call(
+                    self._run.step,
                     args,
                     kwargs,
                     tuple(tensor._version for tensor in given if not tensor.is_inference()),
@@ -98,19 +122,28 @@ class DirectionalDerivatives:
 
     def module_returned(self, module: nn.Module, output: Any) -> None:
         """Listen for the gradients of the outputs."""
+        if self._is_within(module):
+            return
         for task in self._tasks:
-            call = task.call
-            if call is None or call.outputs or task.done or task.module() is not module:
+            call = task.running
+            if call is None or task.module() is not module:
                 continue
+            task.running = None
             call.outputs = tensors_in((output,))
             call.is_shared = call.collectives != counts()
             if not any(tensor.requires_grad for tensor in call.outputs):
-                task.call = None  # without gradient: the next call may have one
-                continue
+                continue  # no backward can follow it
+            task.let_go()
+            task.call = call
             call.output_versions = tuple(tensor._version for tensor in call.outputs)
             for position, tensor in enumerate(call.outputs):
                 if tensor.requires_grad:
-                    tensor.register_hook(_keeping(call.gradients, position))
+                    hook = _keeping(call.gradients, position)
+                    call.handles.append(tensor.register_hook(hook))
+
+    def _is_within(self, module: nn.Module) -> bool:
+        """Tell a call that the module makes of itself, or a backward: no forward of its own."""
+        return self._run.in_backward or any(each is module for each in self._run.modules[:-1])
 
     def backward_returned(self) -> None:
         """Take the derivatives where the gradients of the outputs came."""
@@ -118,7 +151,7 @@ class DirectionalDerivatives:
             call, module = task.call, task.module()
             if task.done or call is None or module is None or not call.gradients:
                 continue
-            task.call = None
+            task.let_go()
             task.done = True
             try:
                 task.answer = self._prove(task.name, module, call)
@@ -127,6 +160,20 @@ class DirectionalDerivatives:
             except Exception:  # noqa: BLE001 - whatever the program's own code raises on a copy
                 reason = traceback.format_exc(limit=0).strip().splitlines()[-1]
                 task.answer = f"the module cannot be run again: {reason[:200]}"
+
+    def step_returned(self) -> None:
+        """Let go of calls as old as a round of all optimizers: no backward follows them."""
+        rounds = len(self._run.optimizers)
+        for task in self._tasks:
+            if all(each is not task.module() for each in self._run.modules):
+                task.running = None  # its forward raised
+            if task.call is not None and self._run.step + 1 - task.call.step >= rounds:
+                task.let_go()
+
+    def _let_go(self) -> None:
+        for task in self._tasks:
+            task.running = None
+            task.let_go()
 
     def answer(self, name: str) -> Proof | str:
         """Return the proof, or the reason why there is none."""

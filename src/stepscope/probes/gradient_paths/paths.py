@@ -80,7 +80,7 @@ class GradientPathsProbe(Probe):
         """Walk both graphs while they are whole."""
         self._backwards += 1
         self._reached.update(id(leaf) for root in roots for leaf in leaves_below(root))
-        held = {id(p): p for optimizer in self.run.optimizers for p in _held(optimizer)}
+        held = self.run.held
         self._before = [
             (p, p.grad, p.grad._version if p.grad is not None else 0)
             for key, p in held.items()
@@ -147,6 +147,11 @@ class GradientPathsProbe(Probe):
             gradient = parameter.grad
             if gradient is not None and (gradient.is_sparse or bool(gradient.count_nonzero())):
                 self._reached.add(key)
+
+    def step_returned(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
+        """Let the prover go of what no backward followed."""
+        if self._prover is not None:
+            self._prover.step_returned()
 
     def evidence(self) -> Iterator[Evidence]:
         """Name everything, now that all is seen."""

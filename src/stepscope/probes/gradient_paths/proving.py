@@ -24,6 +24,9 @@ class Prover(Protocol):
     def backward_returned(self) -> None:
         """The gradients of the outputs are there."""
 
+    def step_returned(self) -> None:
+        """An optimizer has stepped."""
+
     def answer(self, name: str) -> Proof | str:
         """Return the proof, or the reason why there is none."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of
+from stepscope.probes.source_lines import LIBRARY, PROGRAM, forget_variables, kind_of
 
 Named = tuple[str, Tensor]
 
@@ -71,14 +71,7 @@ def _in_frame(frame: FrameType, *, variables: bool) -> Iterator[tuple[Named, boo
             yield from ((named, True) for named in _in_mapping(value))
         elif name == "self" and hasattr(value, "__dict__"):
             yield from ((named, True) for named in _in_mapping(vars(value)) if "loss" in named[0])
-    _forget(frame, held)
-
-
-def _forget(frame: FrameType, held: Any) -> None:
-    """Empty the copy of the variables that Python 3.11 and 3.12 would keep, unless it is shared."""
-    alone = 4  # the frame, our caller, our argument, getrefcount's argument
-    if held is not frame.f_globals and isinstance(held, dict) and sys.getrefcount(held) <= alone:
-        held.clear()
+    forget_variables(frame, held)
 
 
 def _in_mapping(mapping: Mapping[Any, Any]) -> Iterator[Named]:

@@ -160,12 +160,7 @@ class LossTermsProbe(Probe):
         taken = Decomposition(root, self._name_at, step.scaled)
         setting = Setting(
             total=self._total,
-            trainable={
-                id(p)
-                for made in self.run.optimizers
-                for g in made.param_groups
-                for p in g["params"]
-            },
+            trainable=set(self.run.held),
             alive={id(part.value) for part in taken.parts if part.node is not None},
             name_of=self.run.names.tensor,
         )

@@ -61,35 +61,34 @@ class ValueTracing(Probe):
 
     def _patch_functions(self) -> None:
         """Watch custom autograd functions from outside: nothing is followed within."""
-        function: Any = torch.autograd.Function
-        held = vars(function)["apply"]
         tracer = self.tracer
 
-        def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-            call = held.__get__(None, cls)
-            if tracer.paused or tracer.run.looking or not tracer.is_ours():
-                return call(*args, **kwargs)
-            checkpoint = cls.__name__ == "CheckpointFunction"
-            inside: dict[int, Any] = {}
-            if checkpoint:
-                tracer.inside.append(inside)
-            tracer.paused += 1
-            try:
-                output = call(*args, **kwargs)
-            finally:
-                tracer.paused -= 1
+        def around(apply: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(cls: Any, *args: Any, **kwargs: Any) -> Any:
+                if tracer.paused or tracer.run.looking or not tracer.is_ours():
+                    return apply(cls, *args, **kwargs)
+                checkpoint = cls.__name__ == "CheckpointFunction"
+                inside: dict[int, Any] = {}
                 if checkpoint:
-                    tracer.inside.remove(inside)
-            if not (tracer.run.in_backward or tracer.evaluating):
-                extra = tuple(inside.values())
-                name = f"Function:{cls.__name__}"
-                tracer.guarded(
-                    lambda: tracer.made(name, args, kwargs, output, opaque=True, extra=extra)
-                )
-            return output
+                    tracer.inside.append(inside)
+                tracer.paused += 1
+                try:
+                    output = apply(cls, *args, **kwargs)
+                finally:
+                    tracer.paused -= 1
+                    if checkpoint:
+                        tracer.inside.remove(inside)
+                if not (tracer.run.in_backward or tracer.evaluating):
+                    extra = tuple(inside.values())
+                    name = f"Function:{cls.__name__}"
+                    tracer.guarded(
+                        lambda: tracer.made(name, args, kwargs, output, opaque=True, extra=extra)
+                    )
+                return output
 
-        function.apply = classmethod(apply)
-        self.run.on_end(lambda: setattr(function, "apply", held))
+            return observed
+
+        self.run.patch(torch.autograd.Function, "apply", around)
 
     def _beginning(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:

@@ -99,7 +99,8 @@ def zero_gradient(
 def _steps_that_moved(parameters: Parameters) -> set[int]:
     moved: set[int] = set()
     for parameter in parameters.parameters:
-        pairs = enumerate(zip(parameter.before, parameter.after, strict=False))
+        entries = zip(parameter.before, parameter.after, strict=False)
+        pairs = enumerate(entries, start=parameter.first_step)
         moved.update(i for i, (before, after) in pairs if before != after)
     return moved
 

@@ -61,7 +61,9 @@ def _steps_that_moved(parameters: Parameters) -> int:
     return len({
         step
         for each in parameters.parameters
-        for step, (before, after) in enumerate(zip(each.before, each.after, strict=False))
+        for step, (before, after) in enumerate(
+            zip(each.before, each.after, strict=False), start=each.first_step
+        )
         if before != after
     })  # fmt: skip
 
