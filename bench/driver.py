@@ -106,8 +106,8 @@ def main() -> None:
     np.random.seed(0)  # noqa: NPY002
     torch.manual_seed(0)
     recorded: dict[str, Any] = {}
-    modules, optimizers = ModulesMade(), OptimizersMade()
     watching = _recording(int(steps)) if mode == "recorded" else nullcontext()
+    modules, optimizers = ModulesMade(), OptimizersMade()  # of the program alone: imports are done
     sys.argv = [script, *arguments]
     sys.path[0] = str(Path(script).resolve().parent)
     printed = io.StringIO()
