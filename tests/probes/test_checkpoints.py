@@ -375,10 +375,10 @@ def test_what_is_healthy_gets_a_note_at_most(tmp_path: Path) -> None:
 
 
 def test_the_declared_checkpoint_may_be_a_path_a_glob_or_a_folder(tmp_path: Path) -> None:
-    model, path = network(), tmp_path / "work" / "stage1" / "best_epoch8.pth"
+    model, path = network(), tmp_path / "runs" / "stage1" / "best_epoch8.pth"
     path.parent.mkdir(parents=True)
     torch.save(shifted(model), path)
     found = seen(lambda: model.load_state_dict(torch.load(path)))
-    for declared in (str(path), "best_*.pth", "./work/stage1", "stage1/best_epoch8.pth"):
+    for declared in (str(path), "best_*.pth", "./runs/stage1", "stage1/best_epoch8.pth"):
         assert verdict(found, Intent(checkpoint=declared)) == {}
     assert verdict(found, Intent(checkpoint="stage2.pth")) == {"CKP001": {Severity.ERROR}}

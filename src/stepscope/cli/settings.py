@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from stepscope.cli.table import Table
+from stepscope.configurations.table import Table
 from stepscope.core import Rule
 from stepscope.core.selection import Selection, select, unknown_code
 from stepscope.evidence.intent import Intent

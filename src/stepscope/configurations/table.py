@@ -1,4 +1,4 @@
-"""A table of a TOML file, checked against what may stand in it, with errors that help."""
+"""A table of a file, checked against what may stand in it, with errors that help."""
 
 import difflib
 import re
