@@ -10,6 +10,8 @@ import typer
 
 from stepscope import __version__
 from stepscope.cli.check import EXAMPLES, check
+from stepscope.cli.freeze import EXAMPLES as FREEZE_EXAMPLES
+from stepscope.cli.freeze import freeze
 from stepscope.cli.rule import rule
 
 # Plain help: rich would draw boxes, and take longer to import than all the rest.
@@ -26,6 +28,10 @@ app.command(
     short_help="Judge an unmodified program by its first optimizer steps.",
     epilog=EXAMPLES,
 )(check)
+app.command(
+    short_help="Show what a plan of freezing does to a model.",
+    epilog=FREEZE_EXAMPLES,
+)(freeze)
 app.command(short_help="Show a rule: what it proves, and what to do. Without a code, list all.")(
     rule
 )

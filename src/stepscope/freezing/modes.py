@@ -56,6 +56,11 @@ def release(module: nn.Module) -> None:
     module.training = holding.was_training
 
 
+def is_held(module: nn.Module) -> bool:
+    """Tell whether a module is kept in evaluation mode."""
+    return isinstance(vars(module).get("train"), StaysInEvaluation)
+
+
 def whole(
     modules: Iterable[tuple[str, nn.Module]], frozen: Iterable[nn.Parameter], named: frozenset[str]
 ) -> dict[str, nn.Module]:

@@ -1,0 +1,1 @@
+"""Tables of facts, apart from any verdict."""

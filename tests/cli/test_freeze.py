@@ -1,0 +1,56 @@
+"""`stepscope freeze PLAN`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stepscope.cli import app
+
+MODEL = "bench.faults.sensor_fusion.cmt:CMT"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "plan.toml"
+    path.write_text('frozen = ["img_backbone"]\ntuned = { img_neck = 0.1 }')
+    return path
+
+
+def test_the_table_shows_the_rates_that_take_effect(plan: Path) -> None:
+    arguments = ["freeze", str(plan), "--model", MODEL, "--lr", "1e-3", "--format", "json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    parts = {each["module"]: each for each in json.loads(result.stdout)["parts"]}
+    assert parts["img_backbone"]["state"] == "frozen"
+    assert parts["img_backbone"]["elements"] == 3 * 16 * 9 + 32 + 16 * 32 * 9 + 64
+    assert parts["img_backbone"]["norms"] == "eval"
+    assert parts["img_neck"]["lrs"] == pytest.approx([1e-4])
+    assert parts["pts_neck"]["lrs"] == [1e-3]
+
+
+def test_the_text_ends_with_the_totals(plan: Path) -> None:
+    result = CliRunner().invoke(app, ["freeze", str(plan), "--model", MODEL])
+    assert result.stdout.endswith("45,461 elements: 40,325 trained, 5,136 frozen\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("bench.faults.sensor_fusion.cmt", "expected MODULE:FUNCTION"),
+        ("no_such_module:make", "No module named 'no_such_module'"),
+        ("bench.faults.sensor_fusion.cmt:Nothing", "has no attribute 'Nothing'"),
+        ("bench.faults.sensor_fusion.cmt:conv_bn", "raised TypeError"),
+        ("math:pi", "is float; expected a function"),
+        ("builtins:dict", "returned dict; expected a module"),
+        ("torch.nn:Identity", "'img_backbone' matches nothing"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_one_clear_error(
+    plan: Path, model: str, message: str
+) -> None:
+    result = CliRunner().invoke(app, ["freeze", str(plan), "--model", model])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
