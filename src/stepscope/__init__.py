@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from stepscope.version import __version__
+
 if TYPE_CHECKING:  # the command line answers without torch, which freezing needs
     from stepscope.freezing import Frozen, freeze
 
-__all__ = ["Frozen", "freeze"]
-__version__ = "0.1.0"
+__all__ = ["Frozen", "__version__", "freeze"]
 
 
 def __getattr__(name: str) -> Any:

@@ -65,7 +65,7 @@ def test_settings_of_the_folder_are_used_and_an_ignored_finding_is_no_fault(
         (("--output", "x" * 300, "train.py"), "cannot be written: File name too long"),
         (("x" * 300,), "cannot be read: File name too long"),
         (("-m", "package.train"), "package.train cannot be imported: KeyError: 'home'"),
-        (("--select", "OPT01", "train.py"), "no rule has the code 'OPT01'; the nearest is OPT"),
+        (("--select", "OPT02", "train.py"), "no rule has the code 'OPT02'; the nearest is OPT"),
         (("--ignore", "OPT001", "train.py"), "ignore of 'OPT001' has no reason"),
         (("--intent", "absent.toml", "train.py"), "absent.toml cannot be read: No such file"),
     ],

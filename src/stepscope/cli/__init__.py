@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stepscope import __version__
+from stepscope.version import __version__
 from stepscope.cli.check import EXAMPLES, check
 from stepscope.cli.freeze import EXAMPLES as FREEZE_EXAMPLES
 from stepscope.cli.freeze import freeze

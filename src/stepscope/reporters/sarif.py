@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
-from stepscope import __version__
+from stepscope.version import __version__
 from stepscope.core import Outcome, Place, Rule, Severity, Status
 from stepscope.core.verdict import Report, Reported, RunFacts
 from stepscope.reporters.content.places import moment, relative
