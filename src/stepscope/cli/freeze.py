@@ -1,16 +1,14 @@
 """`stepscope freeze`: what a plan does to a model, and what freezing saves."""
 
-import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 EXAMPLES = """\b
 Examples:
   stepscope freeze plan.toml --model my_package.models:detector --lr 1e-4
-  stepscope freeze --explain configs/cmt_aqr.py
   stepscope freeze --measure train.py --frozen backbone -- --epochs 1
   stepscope freeze --measure my_package.models:detector --frozen backbone --input 4x3x224x224
 
@@ -24,8 +22,13 @@ A plan, in TOML, YAML or JSON:
 
 
 def freeze(
-    plan: Annotated[
-        Path | None, typer.Argument(metavar="[PLAN]", help="File with a [freeze] table.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PLAN | -- ARGS]",
+            help="File with a [freeze] table; with --measure, the script's own arguments.",
+            show_default=False,
+        ),
     ] = None,
     *,
     model: Annotated[
@@ -36,69 +39,103 @@ def freeze(
     weight_decay: Annotated[float, typer.Option(min=0.0, help="Weight decay of all groups.")] = 0.0,
     stage: Annotated[int, typer.Option(min=0, metavar="N", help="Stage to show, from 0.")] = 0,
     depth: Annotated[int, typer.Option(min=1, help="Levels of the model to tell apart.")] = 3,
+    measure: Annotated[
+        str,
+        typer.Option(
+            metavar="SCRIPT|MODULE:FUNCTION",
+            help="Measure what freezing saves: of a training script, or of a model.",
+        ),
+    ] = "",
+    is_module: Annotated[
+        bool, typer.Option("-m", help="The script to measure is a module, as in python -m.")
+    ] = False,
+    frozen: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Part to freeze when measuring. Repeatable."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each variant is measured.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Steps that each process measures.")] = 10,
+    warm_up: Annotated[int, typer.Option(min=2, help="Steps that it takes first.")] = 3,
+    input_shape: Annotated[
+        str, typer.Option("--input", metavar="SHAPE", help="Input of the model: 8x3x224x224.")
+    ] = "",
     form: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="One of text, json, markdown.")
     ] = "text",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table to a file.")
+    ] = None,
 ) -> None:
-    """Show what a plan of freezing does to a model, before anything is trained.
+    """Show what a plan of freezing does to a model, or measure what freezing saves.
 
-    A row for each part that is treated alike: frozen or trained, its learning rate and weight
-    decay as they will take effect, its elements, and the mode of its normalisation layers.
+    A plan gives a row for each part that is treated alike: frozen or trained, its learning rate
+    and weight decay as they will take effect, its elements, and the mode of its normalisation.
+
+    A measurement compares full tuning, lr 0, the freeze, the freeze without a graph, and the freeze
+    with cached features, in fresh processes, by ratios with their spread.
     """
-    from stepscope.freezing.plans import AppliedPlan, read_plan
-    from stepscope.freezing.plans.table import parts
-    from stepscope.reporters.tables.rates import FORMATS, render
+    from stepscope.reporters.tables.rates import FORMATS
 
     if form not in FORMATS:
         _refuse(f"there is no format {form!r}; choose one of {', '.join(FORMATS)}")
-    if plan is None or not model:
-        _refuse("give a PLAN and --model MODULE:FUNCTION; see stepscope freeze --help")
     try:
-        read = read_plan(plan)
-        if stage > len(read.stages):
-            _refuse(f"--stage {stage}: {plan} has the stages 0 to {len(read.stages)}")
-        applied = AppliedPlan(read, built(model))
-        applied.load_state_dict({"stage": stage})
-        groups = applied.parameter_groups(lr=lr, weight_decay=weight_decay)
+        if measure:
+            from stepscope.cli.measuring import measured
+            from stepscope.reporters.tables import savings
+
+            found = measured(
+                measure,
+                frozen or (),
+                arguments=words or (),
+                is_module=is_module,
+                rounds=rounds,
+                steps=steps,
+                warm_up=warm_up,
+                input_shape=input_shape,
+            )
+            _deliver(savings.render(found, form), output)
+        elif words and len(words) == 1 and model:
+            table = _planned(Path(words[0]), model, lr, weight_decay, stage, depth, form)
+            _deliver(table, output)
+        else:
+            _refuse("give a PLAN and --model, or --measure; see stepscope freeze --help")
     except (ValueError, TypeError) as mistake:
         _refuse(str(mistake))
-    sys.stdout.write(render(parts(applied.model, groups, depth), form))
+    except KeyboardInterrupt:
+        _refuse("interrupted", code=130)
 
 
-def built(target: str) -> Any:
-    """Return the model that `package.module:function` makes.
+def _planned(
+    plan: Path, model: str, lr: float, weight_decay: float, stage: int, depth: int, form: str
+) -> str:
+    from stepscope.adapters.built import model_from
+    from stepscope.freezing.plans import AppliedPlan, read_plan
+    from stepscope.freezing.plans.table import parts
+    from stepscope.reporters.tables.rates import render
 
-    Raises:
-        ValueError: there is no such function, or it raises.
-        TypeError: it is no function, or returns no module.
-    """
-    from torch import nn
+    read = read_plan(plan)
+    if stage > len(read.stages):
+        raise ValueError(f"--stage {stage}: {plan} has the stages 0 to {len(read.stages)}")
+    applied = AppliedPlan(read, model_from(model))
+    applied.load_state_dict({"stage": stage})
+    groups = applied.parameter_groups(lr=lr, weight_decay=weight_decay)
+    return render(parts(applied.model, groups, depth), form)
 
-    name, _, function = target.partition(":")
-    if not (name and function):
-        raise ValueError(f"--model {target!r}: expected MODULE:FUNCTION")
-    sys.path.insert(0, str(Path.cwd()))
+
+def _deliver(table: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(table)
+        return
+    draft = output.with_name(f".{output.name}.draft")
     try:
-        made: object = importlib.import_module(name)
-        for part in function.split("."):
-            made = getattr(made, part)
-    except (ImportError, AttributeError) as why:
-        raise ValueError(f"--model {target}: {why}") from why
-    if not isinstance(made, nn.Module):
-        if not callable(made):
-            raise TypeError(f"--model {target} is {type(made).__name__}; expected a function")
-        try:
-            made = made()
-        except Exception as why:
-            raise ValueError(f"--model {target} raised {type(why).__name__}: {why}") from why
-    made = made[0] if isinstance(made, tuple) and made else made
-    if not isinstance(made, nn.Module):
-        raise TypeError(f"--model {target} returned {type(made).__name__}; expected a module")
-    return made
+        draft.write_text(table, "utf-8")
+        draft.replace(output)
+    except OSError as why:
+        raise ValueError(f"{output} cannot be written: {why.strerror}") from why
 
 
-def _refuse(why: str) -> NoReturn:
+def _refuse(why: str, code: int = 2) -> NoReturn:
     from stepscope.reporters.content.printable import printable
 
     sys.stderr.write(f"stepscope: {printable(why)}\n")
-    raise typer.Exit(2)
+    raise typer.Exit(code)

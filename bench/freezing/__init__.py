@@ -1,0 +1,1 @@
+"""What freezing saves and what it holds, on models of real size."""

@@ -1,0 +1,1 @@
+"""Measures a program in fresh processes, one for each variant and round."""

@@ -1,0 +1,98 @@
+"""Runs the measuring processes, one at a time, in an order that changes from round to round."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import psutil
+import torch
+
+from stepscope.adapters.measuring.job import Job
+from stepscope.evidence.savings import Measured, Prediction, Sample, Variant, predicted
+
+TOLD = 3  # last lines that a failing process said
+Progress = Callable[[str], None]
+
+
+def measure(
+    job: Job, rounds: int, variants: Sequence[Variant], progress: Progress = lambda _: None
+) -> Measured:
+    """Predict from two short runs, then measure each variant once in each round.
+
+    Every run is a process of its own. `progress` is told what begins, and the prediction. Where a
+    process fails, the others go on.
+    """
+    began, busy, children = time.perf_counter(), _busy(), _children()
+    with tempfile.TemporaryDirectory(prefix="stepscope-") as name:
+        folder = Path(name)
+        prediction = _predict(job, folder, progress)
+        samples = []
+        for number, variant in _order(rounds, variants):
+            progress(f"{variant.value}, round {number + 1} of {rounds}")
+            task = msgspec.structs.replace(job, variant=variant, round=number)
+            samples.append(_sample(task, folder))
+    others = (_busy() - busy - (_children() - children)) / (time.perf_counter() - began)
+    return Measured(
+        target=job.target,
+        patterns=job.patterns,
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        processors=_processors(),
+        others=max(0.0, others),
+        predicted=prediction,
+        samples=tuple(samples),
+    )
+
+
+def _predict(job: Job, folder: Path, progress: Progress) -> Prediction | None:
+    progress("the part's share of the forward")
+    short = msgspec.structs.replace(job, steps=1)
+    prediction = predicted(
+        _sample(msgspec.structs.replace(short, variant=each), folder)
+        for each in (Variant.FULL, Variant.FROZEN)
+    )
+    if prediction is not None:
+        progress(f"predicted: a step {prediction.speed_up:.2f}x as fast as full tuning")
+    return prediction
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _order(rounds: int, variants: Sequence[Variant]) -> Iterator[tuple[int, Variant]]:
+    """Begin each round with another variant, so that no one always comes after the same one."""
+    for number in range(rounds):
+        first = number % len(variants)
+        yield from ((number, each) for each in (*variants[first:], *variants[:first]))
+
+
+def _sample(job: Job, folder: Path) -> Sample:
+    task, result = folder / "job.json", folder / f"{job.variant.name}-{job.round}.json"
+    task.write_bytes(msgspec.json.encode(job))
+    words = [sys.executable, "-m", "stepscope.adapters.measuring.worker", str(task), str(result)]
+    ran = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - our own module
+    if result.exists():
+        return msgspec.json.decode(result.read_bytes(), type=Sample)
+    said = " / ".join(ran.stderr.strip().splitlines()[-TOLD:])
+    return Sample(
+        variant=job.variant, round=job.round, error=f"it left with {ran.returncode}: {said}"
+    )
+
+
+def _busy() -> float:
+    """Return the processor time that the whole machine has spent working, in seconds."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
+
+
+def _children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system

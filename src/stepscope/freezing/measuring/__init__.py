@@ -1,0 +1,1 @@
+"""What freezing saves, predicted and measured."""
