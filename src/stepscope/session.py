@@ -9,6 +9,7 @@ from stepscope import probes as probes_home
 from stepscope.core import Evidence, Recording
 from stepscope.core.discovery import members
 from stepscope.evidence.environment import Ending, Run
+from stepscope.freezing.proof.observed import FreezesProbe
 from stepscope.probes.gradient_paths.paths import GradientPathsProbe
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.observation import Observation
@@ -21,7 +22,8 @@ EXAMPLE_STEPS = 1000  # an example is observed to its end
 def every_probe() -> tuple[Callable[[LiveRun], Probe], ...]:
     """Find all probes of the house; the one that asks for proofs is given the trial."""
     found = dict.fromkeys(members(probes_home, _is_probe))
-    return tuple(_proving if probe is GradientPathsProbe else probe for probe in found)
+    observing = (_proving if probe is GradientPathsProbe else probe for probe in found)
+    return (*observing, FreezesProbe)
 
 
 def _proving(run: LiveRun) -> Probe:

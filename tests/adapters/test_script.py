@@ -272,3 +272,19 @@ def test_a_time_that_is_up_while_the_evidence_is_gathered_costs_none_of_it(
     assert checked.code == 0, checked.err
     assert checked.report["run"]["ending"] == ending
     assert checked.report["run"]["environment"]["devices"] == ["cpu"]
+
+
+FREEZING = """
+from stepscope.freezing import freeze
+model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+frozen = freeze(model, "0")
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+"""
+
+
+def test_what_a_program_freezes_through_us_is_held_to_it(check: Check) -> None:
+    checked = check(f"{FREEZING}\nmodel.requires_grad_()\nfor i in range(3): step(i)")
+    errors = [each for each in checked.report["findings"] if each["severity"] == "error"]
+    assert [(each["rule"], each["subject"]) for each in errors] == [
+        ("FRZ006", "0 (2 of 2 parameters)")
+    ]

@@ -8,13 +8,17 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from stepscope.core import Recording, Status, judge
+from stepscope.core import Recording, Severity, Status, judge
 from stepscope.evidence.distributed import Distributed, Wrapper
 from stepscope.probes.distributed import DistributedProbe
 from stepscope.probes.observation import Observation
 from stepscope.probes.optimizers import OptimizersProbe
+from stepscope.probes.parameters import ParametersProbe
+from stepscope.rules.distributed.frozen_after_wrapping import frozen_after_wrapping
 from stepscope.rules.distributed.module_called_around_wrapper import module_called_around_wrapper
 from stepscope.rules.distributed.unused_parameters import unused_parameters
+
+WARNING = Severity.WARNING
 
 
 class Model(nn.Module):
@@ -38,10 +42,12 @@ def _one_process() -> Iterator[None]:
     distributed.destroy_process_group()
 
 
-def watch(forward: Callable[[DistributedDataParallel], torch.Tensor]) -> Recording:
+def watch(
+    forward: Callable[[DistributedDataParallel], torch.Tensor], model: nn.Module | None = None
+) -> Recording:
     observation = Observation([DistributedProbe, OptimizersProbe], steps=1000)
     with observation:
-        wrapper = DistributedDataParallel(Model(), find_unused_parameters=True)
+        wrapper = DistributedDataParallel(model or Model(), find_unused_parameters=True)
         optimizer = torch.optim.SGD(wrapper.parameters(), lr=0.1)
         for _ in range(2):
             optimizer.zero_grad()
@@ -93,6 +99,51 @@ def test_an_evaluation_around_the_wrapper_is_not() -> None:
         return out
 
     assert wrapper_of(watch(forward)).bypassed_at is None
+
+
+def thawed(freeze: Callable[[nn.Module], object], *, find: bool) -> tuple[Recording, int]:
+    """Wrap, freeze, and train; return what was seen, and the bytes that DDP says it reduces."""
+    observation = Observation([DistributedProbe, OptimizersProbe, ParametersProbe], steps=1000)
+    with observation:
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+        wrapper = DistributedDataParallel(model, find_unused_parameters=find)
+        optimizer = torch.optim.SGD(wrapper.parameters(), lr=0.1)
+        freeze(model)
+        for _ in range(2):
+            optimizer.zero_grad()
+            wrapper(torch.ones(2, 4)).sum().backward()
+            optimizer.step()
+    assert observation.run.faults == []
+    return Recording(*observation.evidence), wrapper._get_ddp_logging_data()[
+        "total_parameter_size_bytes"
+    ]
+
+
+@pytest.mark.usefixtures("_one_process")
+def test_what_is_frozen_after_wrapping_is_still_reduced() -> None:
+    recording, held = thawed(lambda model: model[0].requires_grad_(False), find=True)  # type: ignore[index]
+    wrapper = wrapper_of(recording)
+    assert wrapper.parameters == ("0.weight", "0.bias", "1.weight", "1.bias")
+    assert wrapper.made_at.file == __file__
+    (outcome,) = judge([frozen_after_wrapping], recording)
+    (finding,) = outcome.findings
+    assert (finding.subject, outcome.severity(finding)) == ("0 (2 of 2 parameters)", WARNING)
+    assert f"{4 * (16 + 4)} of {held} bytes" in finding.measured
+    (outcome,) = judge([unused_parameters], recording)
+    assert outcome.findings == ()
+
+
+@pytest.mark.usefixtures("_one_process")
+def test_a_wrapper_that_waits_for_what_is_frozen_does_raise() -> None:
+    with pytest.raises(RuntimeError, match="Expected to have finished reduction"):
+        thawed(lambda model: model[0].requires_grad_(False), find=False)  # type: ignore[index]
+
+
+@pytest.mark.usefixtures("_one_process")
+def test_what_was_frozen_before_wrapping_is_not_reduced() -> None:
+    model = nn.Sequential(nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 1))
+    recording = watch(lambda wrapper: wrapper(torch.ones(2, 4)), model)
+    assert wrapper_of(recording).parameters == ("1.weight", "1.bias")
 
 
 def two_processes(rank: int, folder: str) -> None:

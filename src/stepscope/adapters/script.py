@@ -21,7 +21,9 @@ from stepscope.adapters.waiting import Waiting
 from stepscope.adapters.ways_out import WaysOut
 from stepscope.core import Place, Recording
 from stepscope.evidence.environment import Ending, Run
+from stepscope.evidence.freezing import Freezes, joined
 from stepscope.evidence.intent import Intent
+from stepscope.evidence.parameters import Parameters
 from stepscope.probes.observation import Observation
 from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of, place_of
 from stepscope.session import every_kind, every_probe
@@ -138,13 +140,12 @@ class _Check:
         spawned = self._spawned.recordings(every_kind())
         left = end_children(self._children)
         notes = tuple(f"ended a process that the program left: {line}" for line in left)
-        own = Recording(self._run(), self._intent, *self._observation.evidence)
+        own = self._judged_by_intent(Recording(self._run(), *self._observation.evidence))
         if spawned:
             taken = max(run.steps for each in spawned if (run := each.get(Run)))
             if taken >= self._observation.run.step:
-                for recording in spawned:
-                    recording.add(self._intent)
-                return Checked(spawned, notes + self._own_steps_left_out())
+                judged = tuple(self._judged_by_intent(each) for each in spawned)
+                return Checked(judged, notes + self._own_steps_left_out())
             notes += (_children_left_out(len(spawned), taken),)
         elif not self._observation.run.step and (note := self._busy_children()):
             notes += (note,)
@@ -155,6 +156,12 @@ class _Check:
             return Checked((own,), notes, reports=False)
         recordings, missing = self._ranks.gather(own, every_kind())
         return Checked(recordings, notes + missing)
+
+    def _judged_by_intent(self, recording: Recording) -> Recording:
+        """Add what was declared: by the user, and by the program where it freezes through us."""
+        freezes, parameters = recording.get(Freezes), recording.get(Parameters)
+        recording.add(joined(self._intent, freezes, parameters))
+        return recording
 
     def _run(self) -> Run:
         run = self._observation.run

@@ -12,8 +12,9 @@ class Wrapper(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str  # "DistributedDataParallel"
     module: str  # qualified name of what it wraps; "" is the root
-    parameters: tuple[str, ...]  # those it reduces
+    parameters: tuple[str, ...]  # those it reduces: what required a gradient when it was made
     find_unused_parameters: bool = False  # a static graph tolerates unused parameters as well
+    made_at: Place = Place()
     bypassed_at: Place | None = None  # training forward around the wrapper, followed by a backward
     bypassed: str = ""  # qualified name of the module that was called there
 

@@ -95,9 +95,22 @@ class ScheduleStep(msgspec.Struct, frozen=True, kw_only=True):
     at: Place
 
 
+class SharedRate(msgspec.Struct, frozen=True, kw_only=True):
+    """A rate that a scheduler gives to all groups alike, whatever each was made with."""
+
+    scheduler: str  # class name
+    optimizer: int
+    setting: str  # "eta_min", "max_lr"
+    rate: float
+    law: str = ""  # lr of a group whose own rate is 0, after t steps of the scheduler; "": unknown
+    lrs: tuple[float, ...]  # of each group, right before the scheduler was made
+    at: Place
+
+
 class Schedules(Evidence, frozen=True, kw_only=True):
     """What the schedulers did; `lrs` of each optimizer also where no scheduler object exists."""
 
     obtained_by: ClassVar[str] = "an optimizer step"
     steps: tuple[ScheduleStep, ...]
     lrs: tuple[tuple[tuple[float, ...], ...], ...]  # optimizer, group, step; the last is `lr_next`
+    shared_rates: tuple[SharedRate, ...] = ()

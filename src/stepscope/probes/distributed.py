@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import distributed, nn
@@ -16,6 +16,13 @@ from stepscope.probes.probe import Probe
 from stepscope.probes.source_lines import PROGRAM, running_line
 
 
+class _Made(NamedTuple):
+    """What a wrapper took from the moment of its making."""
+
+    reduced: list[weakref.ref[nn.Parameter]]
+    at: Place
+
+
 class _Seen:
     """One live wrapper."""
 
@@ -23,6 +30,7 @@ class _Seen:
         self.live = weakref.ref(wrapper)
         self.module = module
         self.parameters: tuple[str, ...] = ()
+        self.made_at = Place()
         self.tolerant = wrapper.find_unused_parameters or wrapper.static_graph
         self.kind = type(wrapper).__name__
         self.has_run = False  # since the last backward
@@ -36,8 +44,19 @@ class DistributedProbe(Probe):
     def __init__(self, run: LiveRun) -> None:
         super().__init__(run)
         self._group: tuple[int, int] | None = None  # world size, rank
+        self._made: weakref.WeakKeyDictionary[nn.Module, _Made] = weakref.WeakKeyDictionary()
         self._wrappers: list[_Seen] = []
         self._below: weakref.WeakKeyDictionary[nn.Module, _Seen] = weakref.WeakKeyDictionary()
+        run.patch(DistributedDataParallel, "__init__", self._around_wrapping)
+
+    def _around_wrapping(self, wrap: Any) -> Any:
+        def observed(wrapper: DistributedDataParallel, *args: Any, **kwargs: Any) -> None:
+            wrap(wrapper, *args, **kwargs)
+            # Its reducer is built here, once, of what requires a gradient now.
+            reduced = [weakref.ref(each) for each in _reducible(wrapper)]
+            self._made[wrapper] = _Made(reduced, running_line(PROGRAM))
+
+        return observed
 
     def step_opened(self) -> None:
         """Find wrappers that are new."""
@@ -52,11 +71,11 @@ class DistributedProbe(Probe):
 
     def _add(self, wrapper: DistributedDataParallel) -> None:
         seen = _Seen(wrapper, self.run.names.module(wrapper.module))
-        left_out = set(wrapper.parameters_to_ignore)
+        made = self._made.get(wrapper)
+        reduced = _reducible(wrapper) if made is None else [each() for each in made.reduced]
+        seen.made_at = Place() if made is None else made.at
         seen.parameters = tuple(
-            self.run.names.tensor(parameter)
-            for name, parameter in wrapper.module.named_parameters()
-            if parameter.requires_grad and name not in left_out
+            self.run.names.tensor(parameter) for parameter in reduced if parameter is not None
         )
         self._wrappers.append(seen)
         for module in wrapper.module.modules():
@@ -101,9 +120,20 @@ class DistributedProbe(Probe):
                     module=seen.module,
                     parameters=seen.parameters,
                     find_unused_parameters=seen.tolerant,
+                    made_at=seen.made_at,
                     bypassed=seen.bypassed[0] if seen.bypassed else "",
                     bypassed_at=seen.bypassed[1] if seen.bypassed else None,
                 )
                 for seen in self._wrappers
             ),
         )
+
+
+def _reducible(wrapper: DistributedDataParallel) -> list[nn.Parameter]:
+    """Return the parameters that a wrapper made at this moment would reduce."""
+    left_out = set(wrapper.parameters_to_ignore)
+    return [
+        parameter
+        for name, parameter in wrapper.module.named_parameters()
+        if parameter.requires_grad and name not in left_out
+    ]

@@ -78,6 +78,29 @@ def largest_on_device(tensors: Sequence[torch.Tensor | None]) -> dict[int, torch
     }
 
 
+def norms_on_device(
+    tensors: Sequence[torch.Tensor | None], order: float
+) -> dict[int, torch.Tensor]:
+    """Return the norm of each, by its place, so that nobody waits yet.
+
+    Left out is what has no data to read here, or only a part of it: a distributed tensor.
+    """
+    alike: dict[tuple[torch.device, torch.dtype], list[tuple[int, torch.Tensor]]] = defaultdict(
+        list
+    )
+    for index, tensor in enumerate(tensors):
+        is_whole = tensor is not None and not hasattr(tensor, "to_local")
+        dense = _dense(tensor) if tensor is not None and is_whole else None
+        if dense is not None:
+            alike[dense.device, dense.dtype].append((index, dense))
+    found: dict[int, torch.Tensor] = {}
+    for members in alike.values():
+        rows = [dense for _, dense in members]
+        norms = torch._foreach_norm(rows, order, dtype=_wide(rows[0]))
+        found.update(zip((index for index, _ in members), norms, strict=True))
+    return found
+
+
 def read_together(numbers: Sequence[torch.Tensor]) -> list[float]:
     """Read single numbers, waiting for each device and dtype once."""
     read = [0.0] * len(numbers)

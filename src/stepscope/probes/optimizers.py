@@ -17,6 +17,7 @@ from stepscope.probes.gradients import BackwardHistory, GradientHistory, Trained
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
 from stepscope.probes.schedules import ScheduleHistory, as_number, rates, unwrapped
+from stepscope.probes.shared_rates import SharedRates
 from stepscope.probes.source_lines import PROGRAM, running_line
 
 # Rules that divide by a running size of the gradient, so that an update is about lr, and Lion,
@@ -79,6 +80,7 @@ class OptimizersProbe(Probe):
         self._gradients = GradientHistory(run)
         self._backwards = BackwardHistory(run)
         self._schedules = ScheduleHistory(run, lambda made: self._ledger(made).stepped)
+        self._shared_rates = SharedRates(run)
         run.patch(Optimizer, "__init__", self._around_making)
         run.patch(Optimizer, "zero_grad", self._around_zeroing)
         run.patch(nn.Module, "zero_grad", self._around_zeroing)
@@ -263,6 +265,7 @@ class OptimizersProbe(Probe):
                 tuple((*group.lrs, group.lr_next) for group in groups if group.optimizer == index)
                 for index in range(len(ledgers))
             ),
+            shared_rates=tuple(self._shared_rates.found),
         )
 
     def _lr_next(self, index: int, number: int, group: _Group, live: Optimizer | None) -> float:

@@ -18,7 +18,8 @@ use the framework's own option, such as `norm_eval=True`), or unfreeze the layer
 It is an error where the declared intent freezes the layer, else a warning: some adapt statistics
 on purpose. Networks that something else moves (EMA teachers, momentum encoders) are left alone,
 and so are bitwise copies of a part that is being trained, which are about to be moved. Layers in
-evaluation mode are healthy.
+evaluation mode are healthy. So are those that `stepscope.freeze(..., norm="train")` leaves in
+training mode, as it was asked to.
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
@@ -28,6 +29,7 @@ evaluation mode are healthy.
 from collections.abc import Mapping
 
 from stepscope.core import Finding, Findings, Place, Related, Severity, Watch, rule
+from stepscope.evidence.freezing import Freezes
 from stepscope.evidence.intent import Intent, matches
 from stepscope.evidence.modules import ModeCall, Module, Modules
 from stepscope.evidence.optimizers import Optimizers
@@ -42,6 +44,7 @@ def frozen_stats_drift(
     buffers: Buffers,
     optimizers: Optimizers | None,
     intent: Intent | None,
+    freezes: Freezes | None,
 ) -> Findings:
     declared = intent.frozen if intent is not None else ()
     layers = [module for module in modules.modules if module.normalisation]
@@ -57,6 +60,8 @@ def frozen_stats_drift(
             continue
         own = held.get(layer.name) or parameters.below(layer.name.rpartition(".")[0])
         if not own or not all(_is_frozen(each, optimizers) for each in own):
+            continue
+        if freezes and freezes.leaves_in_training(layer.name, tuple(each.name for each in own)):
             continue
         is_declared = all(matches(each.name, declared) for each in own)
         if is_declared or not _is_copy(layer, parameters):
@@ -168,6 +173,41 @@ def passes_when_the_frozen_backbone_is_in_evaluation_mode(_: Watch) -> None:
     optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
     model.train()
     backbone.eval()
+    for _step in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).sum().backward()
+        optimizer.step()
+
+
+def passes_when_the_freeze_was_asked_to_leave_the_statistics_alone(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.freezing import Freeze, Freezes
+
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    backbone.requires_grad_(False)  # what stepscope.freeze(model, "0", norm="train") does
+    model = torch.nn.Sequential(backbone, torch.nn.Linear(4, 2))
+    names = tuple(f"0.{name}" for name, _ in backbone.named_parameters())
+    watch.saw(Freezes(freezes=(Freeze(patterns=("0",), parameters=names, modules=("0.0",)),)))
+    optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
+    for _step in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).sum().backward()
+        optimizer.step()
+
+
+def fails_when_a_freeze_keeps_the_layer_and_something_else_has_put_it_back(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.freezing import Freeze, Freezes
+
+    backbone = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    backbone.requires_grad_(False)
+    model = torch.nn.Sequential(backbone, torch.nn.Linear(4, 2))
+    names = tuple(f"0.{name}" for name, _ in backbone.named_parameters())
+    kept = ("0", "0.0", "0.1")
+    watch.saw(Freezes(freezes=(Freeze(patterns=("0",), parameters=names, modules=kept),)))
+    optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
     for _step in range(2):
         optimizer.zero_grad()
         model(torch.randn(8, 4)).sum().backward()

@@ -1,0 +1,55 @@
+"""The tensors of a frozen part by their place in the model, and their bits."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from stepscope.evidence.freezing import Count
+from stepscope.probes.fingerprints import fingerprints, readable
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Where a model keeps one tensor. The program may put another tensor there."""
+
+    name: str
+    owner: nn.Module
+    key: str
+    is_buffer: bool
+
+    @property
+    def tensor(self) -> torch.Tensor | None:
+        """The tensor that is there now."""
+        return (self.owner._buffers if self.is_buffer else self.owner._parameters).get(self.key)
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether a state dictionary of the model has it."""
+        return self.key not in self.owner._non_persistent_buffers_set
+
+
+def find(model: nn.Module, names: Iterable[str], *, is_buffer: bool) -> Iterator[Held]:
+    """Find parameters, or buffers, by their qualified names."""
+    for name in names:
+        owner, _, key = name.rpartition(".")
+        yield Held(name, model.get_submodule(owner), key, is_buffer)
+
+
+def bits(tensors: Sequence[torch.Tensor | None]) -> list[int | None]:
+    """Return a fingerprint of each, in memory order; None where there is nothing to read.
+
+    Waits once for each device.
+    """
+    # A default device would have our sums made there; autograd would record them.
+    with torch._C.DisableTorchFunction(), torch.no_grad():
+        plain = [None if tensor is None else readable(tensor) for tensor in tensors]
+        read = iter(fingerprints([tensor for tensor in plain if tensor is not None]))
+    return [None if tensor is None else next(read) for tensor in plain]
+
+
+def count(tensors: Iterable[torch.Tensor]) -> Count:
+    """Count tensors and their elements, a shared one once."""
+    known = {id(tensor): tensor for tensor in tensors}
+    return Count(tensors=len(known), elements=sum(each.numel() for each in known.values()))
