@@ -54,3 +54,15 @@ def test_a_fully_sharded_model_may_be_frozen(network: nn.Module, train: Train) -
     after = [each.to_local() for each in network.backbone.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert all(each.grad is None for each in network.backbone.parameters())
+
+
+def test_a_compiled_model_is_frozen_by_the_names_of_what_it_wraps(
+    network: nn.Module, train: Train
+) -> None:
+    compiled = torch.compile(network, backend="eager")
+    frozen = stepscope.freeze(compiled, "backbone")
+    before = [each.clone() for each in network.backbone.state_dict().values()]
+    train(compiled, torch.optim.SGD(frozen.parameter_groups(lr=0.1)))
+    after = network.backbone.state_dict().values()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert frozen.parameters[0] == "backbone.0.weight"

@@ -12,7 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from stepscope.freezing import modes
 from stepscope.freezing.optimizers import Pruned, prune, put_back
 from stepscope.freezing.patterns import Names, longest, meant
-from stepscope.freezing.wrapping import refuse_shared_memory, refuse_wrapped
+from stepscope.freezing.wrapping import inside_compiled, refuse_shared_memory, refuse_wrapped
 from stepscope.probes.source_lines import PROGRAM, running_line
 
 Norm = Literal["eval", "train"]
@@ -84,6 +84,7 @@ class Frozen:
         for glob, mode in norms.items():
             if mode not in ("eval", "train"):
                 raise ValueError(f"norm of {glob!r} is {mode!r}: expected 'eval' or 'train'")
+        model = inside_compiled(model)
         refuse_wrapped(model)
         names = Names.of(model)
         chosen = meant(names, patterns, but)

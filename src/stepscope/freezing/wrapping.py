@@ -5,6 +5,13 @@ from collections.abc import Mapping
 from torch import distributed, nn
 
 
+def inside_compiled(model: nn.Module) -> nn.Module:
+    """Return the module that `torch.compile` has wrapped: compiling adds nothing to a name."""
+    while (inner := model._modules.get("_orig_mod")) is not None:
+        model = inner
+    return model
+
+
 def refuse_wrapped(model: nn.Module) -> None:
     """Refuse a model whose wrapper has counted the gradients it will wait for.
 

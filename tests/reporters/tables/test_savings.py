@@ -14,22 +14,24 @@ MEASURED = Measured(
     processors=2,
     others=1.0,
     predicted=Prediction(share=0.7, is_prefix=True),
-    samples=tuple(
-        Sample(
-            variant=variant,
-            round=number,
-            steps=(Step(forward=0.1, backward=seconds, optimizer=0.1),),
-            base_bytes=100 << 20,
-            peak_bytes=peak << 20,
-        )
-        for number in range(2)
-        for variant, seconds, peak in (
-            (Variant.FULL, 0.8, 300),
-            (Variant.ZERO, 0.8, 300),
-            (Variant.FROZEN, 0.2 + number / 10, 200),
-        )
-    )
-    + (Sample(variant=Variant.CACHED, round=0, error="RuntimeError: no"),),
+    samples=(
+        *(
+            Sample(
+                variant=variant,
+                round=number,
+                steps=(Step(forward=0.1, backward=seconds, optimizer=0.1),),
+                base_bytes=100 << 20,
+                peak_bytes=peak << 20,
+            )
+            for number in range(2)
+            for variant, seconds, peak in (
+                (Variant.FULL, 0.8, 300),
+                (Variant.ZERO, 0.8, 300),
+                (Variant.FROZEN, 0.2 + number / 10, 200),
+            )
+        ),
+        Sample(variant=Variant.CACHED, round=0, error="RuntimeError: no"),
+    ),
 )
 
 
@@ -37,9 +39,7 @@ MEASURED = Measured(
 def test_ratios_prediction_failure_and_load_are_told(form: str) -> None:
     table = render(MEASURED, form)
     assert "0.45 (0.40-0.50)" in table
-    assert "Predicted: a step 1.87x as fast as full tuning; measured 2.25x (2.00-2.50x)." in (
-        table.replace("2.50)", "2.50x)")
-    )
+    assert "Predicted: a step 1.88x as fast as full tuning; measured 2.22x (2.00-2.50)." in table
     assert "cached: RuntimeError: no" in table
     assert "1.0 of 2 processors" in table
     assert "\x1b" not in table

@@ -13,6 +13,7 @@ from stepscope.freezing.patterns import longest
 from stepscope.freezing.plans.plan import Plan
 from stepscope.freezing.plans.resolution import Decision, decide
 from stepscope.freezing.plans.schedulers import follow
+from stepscope.freezing.wrapping import inside_compiled
 
 
 class AppliedPlan:
@@ -39,7 +40,7 @@ class AppliedPlan:
             TypeError: the model is wrapped already.
         """
         self.plan = plan
-        self.model = model
+        self.model = model = inside_compiled(model)
         self.stage = 0
         self.decisions = [decide(plan, model, stage) for stage in range(len(plan.stages) + 1)]
         self._options: dict[str, Any] = {}
