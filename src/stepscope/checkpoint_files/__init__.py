@@ -1,0 +1,1 @@
+"""What is in a checkpoint file, told without executing anything from it."""
