@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer, resnet50
 
 WIDTH, QUERIES, LAYERS, HEADS = 512, 100, 6, 8
-BATCH, PIXELS = 4, 224
+PIXELS = 224
 
 
 class Detector(nn.Module):
@@ -51,18 +51,18 @@ class ViTTokens(VisionTransformer):
         return self.encoder(torch.cat([first, tokens], dim=1))  # (B, 197, 384)
 
 
-def resnet50_detector() -> tuple[nn.Module, Tensor]:
-    return Detector(ResNetTokens(), 2048), torch.randn(BATCH, 3, PIXELS, PIXELS)
+def resnet50_detector() -> nn.Module:
+    return Detector(ResNetTokens(), 2048)
 
 
-def vit_s_detector() -> tuple[nn.Module, Tensor]:
-    return Detector(ViTTokens(), 384), torch.randn(BATCH, 3, PIXELS, PIXELS)
+def vit_s_detector() -> nn.Module:
+    return Detector(ViTTokens(), 384)
 
 
-def resnet50_by_lightning() -> tuple[nn.Module, Tensor]:
+def resnet50_by_lightning() -> nn.Module:
     """Freeze the backbone as Lightning's `BackboneFinetuning` does by default."""
     from lightning.pytorch.callbacks import BackboneFinetuning
 
-    model, images = resnet50_detector()
+    model = resnet50_detector()
     BackboneFinetuning.freeze(model.backbone, train_bn=True)
-    return model, images
+    return model

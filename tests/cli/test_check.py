@@ -59,7 +59,10 @@ def test_settings_of_the_folder_are_used_and_an_ignored_finding_is_no_fault(
     ("arguments", "sentence"),
     [
         (("absent.py",), "there is no script absent.py"),
-        (("--format", "jso", "train.py"), "there is no format 'jso'; choose one of github, json"),
+        (
+            ("--format", "jso", "train.py"),
+            "there is no format 'jso'; choose one of github, html, json",
+        ),
         (("--output", ".", "train.py"), "is a folder; give the name of a file in it"),
         (("--output", "train.py/x", "train.py"), "its folder cannot be made"),
         (("--output", "x" * 300, "train.py"), "cannot be written: File name too long"),

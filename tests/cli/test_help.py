@@ -28,7 +28,15 @@ def loaded(arguments: list[str], names: list[str], before: str = "") -> list[str
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["check", "--help"], ["rule", "--help"], ["--version"]]
+    "arguments",
+    [
+        ["--help"],
+        ["check", "--help"],
+        ["freeze", "--help"],
+        ["inspect", "--help"],
+        ["rule", "--help"],
+        ["--version"],
+    ],
 )
 def test_help_loads_neither_torch_nor_what_is_slow(arguments: list[str]) -> None:
     assert loaded(arguments, ["torch", "rich", "jinja2", "stepscope.catalogue"]) == []

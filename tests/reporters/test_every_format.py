@@ -11,7 +11,7 @@ FORMATS = formats()
 
 
 def test_the_formats_are_found_by_the_names_of_their_files() -> None:
-    assert set(FORMATS) == {"github", "json", "junit", "markdown", "sarif", "text"}
+    assert set(FORMATS) == {"github", "html", "json", "junit", "markdown", "sarif", "text"}
 
 
 @pytest.mark.parametrize("form", FORMATS)

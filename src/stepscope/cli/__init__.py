@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
-from stepscope.version import __version__
 from stepscope.cli.check import EXAMPLES, check
 from stepscope.cli.freeze import EXAMPLES as FREEZE_EXAMPLES
 from stepscope.cli.freeze import freeze
+from stepscope.cli.inspect import EXAMPLES as INSPECTING
+from stepscope.cli.inspect import inspect
 from stepscope.cli.rule import rule
+from stepscope.version import __version__
 
 # Plain help: rich would draw boxes, and take longer to import than all the rest.
 app = typer.Typer(
@@ -29,9 +31,12 @@ app.command(
     epilog=EXAMPLES,
 )(check)
 app.command(
-    short_help="Show what a plan of freezing does to a model.",
+    short_help="Show what a plan of freezing does to a model, or measure what freezing saves.",
     epilog=FREEZE_EXAMPLES,
 )(freeze)
+app.command(
+    short_help="Show what is in a checkpoint, and what is odd about it.", epilog=INSPECTING
+)(inspect)
 app.command(short_help="Show a rule: what it proves, and what to do. Without a code, list all.")(
     rule
 )

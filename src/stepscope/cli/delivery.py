@@ -28,8 +28,10 @@ class Delivery:
     errors: int = 2  # to write to, what is said of the file
 
     @classmethod
-    def prepare(cls, form: str, output: Path | None) -> "Delivery":
+    def prepare(cls, form: str, output: Path | None, *, on_stdout: bool = False) -> "Delivery":
         """Check the format and the file, and keep stdout for the report where it goes there.
+
+        `on_stdout`: text goes there too, because no script writes on it.
 
         From then on the script's stdout is stderr, also for its threads and its subprocesses:
         for good, as they may outlive the recording.
@@ -42,7 +44,7 @@ class Delivery:
         if output is not None:
             output = _writable(output.absolute())
         errors = descriptor = _own(2)
-        if form != "text" and output is None:
+        if (form != "text" or on_stdout) and output is None:
             if sys.stdout is None:
                 raise ValueError("standard output is closed; give the report a file by --output")
             sys.stdout.flush()

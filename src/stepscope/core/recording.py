@@ -39,7 +39,7 @@ class Recording:
         """
         return msgspec.json.encode(
             {
-                type(item).__name__: _sayable(msgspec.to_builtins(item))
+                type(item).__name__: sayable(msgspec.to_builtins(item))
                 for item in self._evidence.values()
             }
         )
@@ -62,14 +62,14 @@ class Recording:
         )
 
 
-def _sayable(value: object) -> object:
+def sayable(value: object) -> object:
     """Replace what JSON cannot say: numbers that are not finite, and halves of characters."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, str):  # a path whose bytes are no text has lone surrogates
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
-        return {_sayable(key): _sayable(each) for key, each in value.items()}
+        return {sayable(key): sayable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_sayable(each) for each in value]
+        return [sayable(each) for each in value]
     return value

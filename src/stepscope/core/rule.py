@@ -43,7 +43,8 @@ class Rule:
     @property
     def moment(self) -> Moment:
         """The first moment at which all that it needs is known."""
-        return max(need.kind.moment for need in self.needs.values() if not need.optional)
+        kinds = [need.kind for need in self.needs.values() if not need.optional]
+        return max((kind.moment for kind in kinds), default=Moment.BEFORE)
 
     @property
     def module(self) -> ModuleType:

@@ -27,8 +27,10 @@ class RunFacts:
 
     program: str  # "train.py", "-m open_clip_train.main"
     root: str  # folder the program was started in; paths below it are shown relative to it
-    steps: int  # optimizer steps that every process recorded
+    steps: int  # optimizer steps that every process recorded, or else the number of `unit`
     asked: int
+    unit: str = "optimizer step"  # what was looked at: "tensor" of a checkpoint
+    subject: str = "run"  # what is judged: "file"
     ending: str = "recorded"  # "recorded", "finished", "raised", "timed-out"
     error: str = ""  # of the program: "ValueError: ..."
     error_at: Place | None = None
@@ -45,6 +47,8 @@ class RunFacts:
     @property
     def obstacle(self) -> str:
         """Why the run cannot be called clean even where nothing was found; "" if it can."""
+        if self.unit != "optimizer step":
+            return "" if self.steps else f"the {self.subject} has no {self.unit}"
         if self.elsewhere and not self.steps:
             return f"optimizer steps were taken only in {self.elsewhere}, which is not observed"
         done = f"after {self.steps} of {self.asked} optimizer steps" if self.steps else ""

@@ -1,7 +1,7 @@
 """What freezing one part of a model saves, as it was measured."""
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 import msgspec
@@ -64,8 +64,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     variant: Variant
     round: int
     steps: tuple[Step, ...] = ()
-    base_bytes: int = 0  # held after the imports, before the program
+    device: str = ""  # of the model
+    base_bytes: int = 0  # held when the model's first parameter was made; 0 on a GPU
     peak_bytes: int = 0
+    is_peak_exact: bool = True  # false: looked up after each step, and too low
     state_bytes: int = 0  # of the optimizer
     gradient_bytes: int = 0
     share: float = 0.0  # of the forward that the part takes
@@ -79,7 +81,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def net_bytes(self) -> int:
-        """The peak without what the imports hold."""
+        """The peak without what was held before the model."""
         return max(0, self.peak_bytes - self.base_bytes)
 
 
@@ -111,6 +113,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         said = [each.error for each in self.samples if each.variant is variant and each.error]
         return said[0] if said and not self.of(variant) else ""
 
+    def typical(self, variant: Variant, reading: Callable[[Sample], float]) -> float:
+        """Return the median of what `reading` takes from the samples of a variant."""
+        return median(reading(each) for each in self.of(variant))
+
     def time(self, variant: Variant, against: Variant, phase: str = "total") -> Ratio | None:
         """Return the ratio of the times of two variants."""
         return _ratio(
@@ -119,7 +125,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def memory(self, variant: Variant, against: Variant, *, net: bool = True) -> Ratio | None:
-        """Return the ratio of the peaks of two variants, with or without what imports hold."""
+        """Return the ratio of the peaks of two variants, with or without what was held before."""
         name = "net_bytes" if net else "peak_bytes"
         return _ratio(
             (getattr(one, name), getattr(other, name))

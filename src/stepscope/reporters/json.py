@@ -5,8 +5,10 @@ import re
 
 import msgspec
 
-from stepscope.core import Place, Status
+from stepscope.core import Evidence, Place, Status
+from stepscope.core.recording import sayable
 from stepscope.core.verdict import Report, Reported, RunFacts
+from stepscope.evidence.checkpoint_file import CheckpointFile, Comparison, Taints
 from stepscope.reporters.content.circumstances import (
     EnvironmentEntry,
     LoaderEntry,
@@ -89,6 +91,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[MessageEntry, ...] = ()  # in the first process, the first ones
     messages_left_out: int = 0
     loaders: tuple[LoaderEntry, ...] = ()
+    checkpoint: object = None  # `CheckpointFile` of `stepscope inspect`, field by field
+    comparison: object = None  # `Comparison`, of `--against`
+    taints: object = None  # `Taints`, of `--tainted-by`
 
 
 def render(report: Report) -> str:
@@ -131,7 +136,14 @@ def document(report: Report) -> Document:
         messages=(listed := message_entries(run.seen, _text, lambda at: _place(at, run))),
         messages_left_out=len(messages(run.seen)) - len(listed),
         loaders=loader_entries(run.seen, _text, lambda at: _place(at, run)),
+        checkpoint=_plain(run.seen.get(CheckpointFile)),
+        comparison=_plain(run.seen.get(Comparison)),
+        taints=_plain(run.seen.get(Taints)),
     )
+
+
+def _plain(evidence: Evidence | None) -> object:
+    return sayable(msgspec.to_builtins(evidence))
 
 
 def _entry(reported: Reported, run: RunFacts) -> FindingEntry:

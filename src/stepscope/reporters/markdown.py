@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 
 from stepscope.core import Status
 from stepscope.core.verdict import Report, Reported, RunFacts
+from stepscope.reporters.content.checkpoint import sections
 from stepscope.reporters.content.excerpt import Excerpt, excerpts
 from stepscope.reporters.content.places import element, moment, relative, source_line
 from stepscope.reporters.content.printable import one_line
@@ -17,6 +18,18 @@ TEMPLATE = """\
 
 {{ observed | words }}{% if settings %}, settings from {{ settings | code }}{% endif %}
 
+{% for section in sections %}
+
+### {{ section.title | words }}
+
+| {{ (section.columns or ("", "")) | map("words") | join(" | ") }} |
+|{% for column in section.columns or ("", "") %}
+{{- "---:|" if loop.index0 in section.right else "---|" }}{% endfor %}
+
+{% for row in section.rows %}
+| {{ row | map("words") | join(" | ") }} |
+{% endfor %}
+{% endfor %}
 
 {% for each in findings %}
 
@@ -91,6 +104,7 @@ def render(report: Report) -> str:
     text = environment.from_string(TEMPLATE).render(
         run=run,
         settings=relative(run.settings, run.root) if run.settings else "",
+        sections=sections(run.seen),
         verdict=verdict(report),
         observed=observed(report),
         findings=report.findings,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
-from stepscope.version import __version__
 from stepscope.core import Outcome, Place, Rule, Severity, Status
 from stepscope.core.verdict import Report, Reported, RunFacts
 from stepscope.reporters.content.places import moment, relative
 from stepscope.reporters.content.printable import printable
 from stepscope.reporters.content.summary import last_line
+from stepscope.version import __version__
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | bool | None"
 Node: TypeAlias = dict[str, Json]

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from stepscope.core import Place, Severity, Status
 from stepscope.core.verdict import Report, Reported, RunFacts, Verdict
+from stepscope.reporters.content.checkpoint import Section, sections
 from stepscope.reporters.content.circumstances import messages
 from stepscope.reporters.content.excerpt import MEANT, Excerpt, excerpts
 from stepscope.reporters.content.places import element, moment, relative, source_line
@@ -19,6 +20,7 @@ from stepscope.reporters.content.printable import one_line, printable
 from stepscope.reporters.content.summary import count, crashes, last_line, observed, skips, verdict
 
 WIDTH = 80
+NAME = 28  # characters of a name in a table
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
 VERDICT_STYLES = {
     Verdict.CLEAN: "bold green",
@@ -50,6 +52,10 @@ def render(report: Report, *, width: int = WIDTH, colour: bool = False) -> str:
 
 
 def _parts(report: Report) -> Iterator[RenderableType]:
+    for section in sections(report.run.seen):
+        yield ""
+        yield Line(Text(one_line(section.title), "bold"), align="left", style="dim")
+        yield Padding(_section(section), (0, 0, 0, 2))
     yield ""
     if report.run.error:
         yield Text(_failure(report.run), "bold")
@@ -77,6 +83,31 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield Padding(_end(report.run), (0, 0, 0, 2))
         yield ""
     yield Text(verdict(report), VERDICT_STYLES[report.verdict])
+
+
+def _section(section: Section) -> Table:
+    """Lay out a table: pairs as those of a finding, others with their numbers flush right."""
+    if not section.columns:
+        return _pairs(*((word, one_line(text)) for word, text in section.rows))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for at, column in enumerate(section.columns):
+        if at in section.right:
+            table.add_column(column, justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold")
+    table.show_header, table.header_style = True, "dim"
+    kept = [at for at in range(len(section.columns)) if any(row[at] for row in section.rows)]
+    table.columns = [table.columns[at] for at in kept]
+    for row in section.rows:
+        table.add_row(*(Text(_shortened(one_line(row[at]), at)) for at in kept))
+    return table
+
+
+def _shortened(cell: str, column: int) -> str:
+    """Leave the middle out of a long name, so that a row stays a line."""
+    if column or len(cell) <= NAME:
+        return cell
+    return f"{cell[: NAME // 3]}…{cell[len(cell) - 2 * NAME // 3 + 1 :]}"
 
 
 def _failure(run: RunFacts) -> str:

@@ -1,15 +1,12 @@
 """How a state dictionary fits a module, and whether another prefix would fit it better."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-Shapes = dict[str, tuple[int, ...]]
-MOST_PREFIXES = 6  # of each side that are tried
-DEEPEST_PREFIX = 3  # names in a prefix
+from stepscope.checkpoint_files.matching import Shapes, best_repair, fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def fit(
     mismatched = {
         name: f"{name}: {theirs[name]} in the file, {shape} in the model"
         for name, shape in ours.items()
-        if name in theirs and not _fits(theirs[name], shape)
+        if name in theirs and not fits(theirs[name], shape)
     }
     # A name that torch neither found nor missed: a hook has renamed a key to it, or the layer
     # filled it in itself (the batch counter of a BatchNorm in an old file).
@@ -68,7 +65,7 @@ def fit(
     matched = tuple(name for name in ours if name not in absent)
     repair, repaired = "", len(matched)
     if absent and (unexpected or not matched):
-        repair, repaired = _best_repair(ours, state, len(matched))
+        repair, repaired = best_repair(ours, dict(_levels(state)), len(matched))
     return Fit(
         matched,
         tuple(sorted(missing)),
@@ -79,27 +76,6 @@ def fit(
     )
 
 
-def _fits(theirs: tuple[int, ...], ours: tuple[int, ...]) -> bool:
-    return theirs == ours or (ours == () and theirs == (1,))  # as torch < 0.4 wrote scalars
-
-
-def _best_repair(ours: Shapes, state: Mapping[str, object], matched: int) -> tuple[str, int]:
-    """Return the change of names under which most tensors match, and how many; "" for none."""
-    best, most = "", matched
-    for where, shapes in _levels(state):
-        for strip, prepend in _changes(ours, shapes):
-            if not (where or strip or prepend):
-                continue
-            count = sum(
-                _fits(shape, ours[name])
-                for key, shape in shapes.items()
-                if key.startswith(strip) and (name := prepend + key.removeprefix(strip)) in ours
-            )
-            if count > most:
-                best, most = _say(where, strip, prepend), count
-    return best, most
-
-
 def _levels(state: Mapping[str, object]) -> Iterator[tuple[str, Shapes]]:
     """Yield the tensors of the state, and those of each dictionary inside it."""
     yield "", {key: tuple(v.shape) for key, v in state.items() if isinstance(v, torch.Tensor)}
@@ -108,33 +84,3 @@ def _levels(state: Mapping[str, object]) -> Iterator[tuple[str, Shapes]]:
             shapes = {k: tuple(v.shape) for k, v in inner.items() if isinstance(v, torch.Tensor)}
             if shapes and all(isinstance(key, str) for key in shapes):
                 yield name, shapes
-
-
-def _changes(ours: Shapes, theirs: Shapes) -> Iterator[tuple[str, str]]:
-    """Yield prefixes to strip and to prepend, the simplest first."""
-    strips = _prefixes(theirs.keys() - ours.keys())
-    prepends = _prefixes(ours.keys() - theirs.keys())
-    yield "", ""
-    yield from ((strip, "") for strip in strips)
-    yield from (("", prepend) for prepend in prepends)
-    yield from ((strip, prepend) for strip in strips for prepend in prepends)
-
-
-def _prefixes(names: Iterable[str]) -> list[str]:
-    counts: Counter[str] = Counter()
-    for name in sorted(names):
-        parts = name.split(".")[:-1]
-        for depth in range(1, min(len(parts), DEEPEST_PREFIX) + 1):
-            counts[".".join(parts[:depth]) + "."] += 1
-    return [prefix for prefix, _ in counts.most_common(MOST_PREFIXES)]
-
-
-def _say(where: str, strip: str, prepend: str) -> str:
-    words = [f"load its entry {where!r}"] if where else []
-    if strip and prepend:
-        words.append(f"replace {strip!r} by {prepend!r}")
-    elif strip:
-        words.append(f"strip {strip!r}")
-    elif prepend:
-        words.append(f"prepend {prepend!r}")
-    return " and ".join(words)

@@ -7,8 +7,11 @@ import msgspec
 from stepscope.core import Place
 from stepscope.core.recording import Recording
 from stepscope.evidence.environment import Environment, Loaders, Message, Messages
+from stepscope.evidence.optimizers import Optimizers
+from stepscope.reporters.content.checkpoint import Section
 
 MOST = 50  # messages that are listed
+LISTED = 12  # groups of parameters
 
 
 class EnvironmentEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,4 +100,81 @@ def loader_entries(seen: Recording, text: Text, place: Placed) -> tuple[LoaderEn
             at=place(each.at),
         )
         for each in (known.loaders if known is not None else ())
+    )
+
+
+def described(seen: Recording) -> tuple[Section, ...]:
+    """Return the same as tables for people: optimizers, loaders, warnings, versions."""
+    found = [_groups(seen.get(Optimizers)), _loaders(seen), _warnings(seen), _versions(seen)]
+    return tuple(section for section in found if section is not None and section.rows)
+
+
+def _groups(optimizers: Optimizers | None) -> Section | None:
+    if optimizers is None:
+        return None
+    return Section(
+        title="optimizers",
+        columns=("group", "parameters", "first", "lr", "weight decay"),
+        right=(1, 3, 4),
+        rows=tuple(
+            (
+                group.label or f"{optimizers.optimizers[group.optimizer].kind} {group.index}",
+                str(len(group.parameters)),
+                next(iter(group.parameters), ""),
+                _rates(group.lrs),
+                f"{group.weight_decay:g}",
+            )
+            for group in optimizers.groups[:LISTED]
+        ),
+    )
+
+
+def _rates(lrs: tuple[float, ...]) -> str:
+    if not lrs:
+        return "never stepped"
+    return f"{lrs[0]:.4g}" if lrs[0] == lrs[-1] else f"{lrs[0]:.4g} to {lrs[-1]:.4g}"
+
+
+def _loaders(seen: Recording) -> Section:
+    known = seen.get(Loaders)
+    return Section(
+        title="data",
+        columns=("data set", "samples", "batch size", "workers", "shuffled", "drop last"),
+        right=(1, 2, 3),
+        rows=tuple(
+            (
+                each.dataset,
+                "unknown" if each.size is None else f"{each.size:,}",
+                "unknown" if each.batch_size is None else str(each.batch_size),
+                str(each.workers),
+                "yes" if each.shuffled else "no",
+                "yes" if each.drop_last else "no",
+            )
+            for each in (known.loaders if known is not None else ())
+        ),
+    )
+
+
+def _warnings(seen: Recording) -> Section:
+    listed = messages(seen)[:MOST]
+    return Section(
+        title="warnings of the program",
+        columns=("kind", "from", "said", "times"),
+        right=(3,),
+        rows=tuple((each.kind, each.source, each.text, str(each.count)) for each in listed),
+    )
+
+
+def _versions(seen: Recording) -> Section | None:
+    known = seen.get(Environment)
+    if known is None:
+        return None
+    versions = [("python", known.python), ("torch", known.torch), *known.packages]
+    return Section(
+        title="environment",
+        rows=(
+            ("platform", known.platform),
+            ("devices", ", ".join(known.devices)),
+            ("versions", ", ".join(f"{name} {version}" for name, version in versions)),
+        ),
     )

@@ -25,7 +25,7 @@ def verdict(report: Report) -> str:
     """Say in one sentence what the run amounts to."""
     if report.verdict is Verdict.FINDINGS:
         obstacle = f"; {report.obstacle}" if report.obstacle else ""
-        return f"The run is at fault: {tally(report)}{obstacle}."
+        return f"The {report.run.subject} is at fault: {tally(report)}{obstacle}."
     if report.verdict is Verdict.NOT_JUDGED:
         found = f" ({tally(report)})" if report.findings else ""
         return f"Could not judge: {report.obstacle}{found}."
@@ -38,9 +38,9 @@ def verdict(report: Report) -> str:
 def observed(report: Report) -> str:
     """Say what was looked at: "3 optimizer steps of train.py in 4.2 s"."""
     run = report.run
-    steps = count(run.steps, "optimizer step")
+    steps = count(run.steps, run.unit)
     if run.steps < run.asked:
-        steps = f"{run.steps} of {count(run.asked, 'optimizer step')}"
+        steps = f"{run.steps} of {count(run.asked, run.unit)}"
     processes = f" on {say_ranks(run.ranks)}" if len(run.ranks) > 1 else ""
     return f"{steps} of {one_line(run.program)}{processes} in {run.wall_s:.1f} s"
 

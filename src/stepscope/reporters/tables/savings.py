@@ -1,6 +1,7 @@
-"""What freezing saves, as a table of ratios with their spread."""
+"""What freezing saves, as tables of medians and of ratios with their spread."""
 
 import io
+from collections.abc import Sequence
 
 import msgspec
 from rich.console import Console
@@ -12,26 +13,39 @@ from stepscope.reporters.content.printable import one_line
 FORMATS = ("text", "json", "markdown")
 WIDTH = 100
 MIB = 1 << 20
-IN_TEXT = (0, 1, 2, 3, 6, 7)  # columns that fit into 100
-HEADINGS = (
+MEDIANS = (
     "variant",
-    "step, s",
-    "step / lr 0",
-    "backward / full",
-    "peak MiB",
-    "memory / lr 0",
-    "net memory / lr 0",
-    "optimizer MiB",
+    "step, ms",
+    "forward, ms",
+    "backward, ms",
+    "optimizer, ms",
+    "peak, MiB",
+    "net, MiB",
+    "gradients, MiB",
+    "optimizer, MiB",
 )
+RATIOS = (
+    "variant",
+    "step, / lr 0",
+    "step, / full",
+    "backward, / full",
+    "net memory, / lr 0",
+    "net memory, / full",
+)
+Rows = list[tuple[str, ...]]
 
 
 def render(measured: Measured, form: str) -> str:
-    """Return the table in one of `FORMATS`, with the prediction beside the measurement."""
+    """Return the tables in one of `FORMATS`, with the prediction beside the measurement."""
     if form == "json":
         return msgspec.json.format(msgspec.json.encode(_json(measured)), indent=2).decode() + "\n"
-    cells = [_cells(measured, each) for each in Variant if measured.of(each)]
-    table = _markdown(cells) if form == "markdown" else _text(cells)
-    return "\n".join([*_heading(measured), "", *table, "", *_remarks(measured), ""])
+    variants = [each for each in Variant if measured.of(each)]
+    table = _markdown if form == "markdown" else _text
+    medians = table(MEDIANS, [_medians(measured, each) for each in variants])
+    ratios = table(RATIOS, [_ratios(measured, each) for each in variants])
+    return "\n".join(
+        [*_heading(measured), "", *medians, "", *ratios, "", *_remarks(measured, form), ""]
+    )
 
 
 def _heading(measured: Measured) -> list[str]:
@@ -39,40 +53,50 @@ def _heading(measured: Measured) -> list[str]:
     return [f"{one_line(measured.target)}, frozen: {patterns}; {measured.device}"]
 
 
-def _cells(measured: Measured, variant: Variant) -> tuple[str, ...]:
-    samples = measured.of(variant)
-    seconds = sorted(each.seconds("total") for each in samples)
-    middle = samples[len(samples) // 2]
+def _medians(measured: Measured, variant: Variant) -> tuple[str, ...]:
+    phases = ("total", "forward", "backward", "optimizer")
+    sizes = ("peak_bytes", "net_bytes", "gradient_bytes", "state_bytes")
     return (
         variant.value,
-        f"{seconds[len(seconds) // 2]:.3f}",
-        _ratio(measured.time(variant, Variant.ZERO)),
-        _ratio(measured.time(variant, Variant.FULL, "backward")),
-        f"{middle.peak_bytes / MIB:.0f}",
-        _ratio(measured.memory(variant, Variant.ZERO, net=False)),
-        _ratio(measured.memory(variant, Variant.ZERO)),
-        f"{middle.state_bytes / MIB:.1f}",
+        *(f"{measured.typical(variant, lambda s, p=p: s.seconds(p)) * 1e3:.1f}" for p in phases),
+        *(f"{measured.typical(variant, lambda s, n=n: getattr(s, n)) / MIB:.1f}" for n in sizes),
     )
 
 
-def _ratio(ratio: Ratio | None) -> str:
+def _ratios(measured: Measured, variant: Variant) -> tuple[str, ...]:
+    return (
+        variant.value,
+        _spread(measured.time(variant, Variant.ZERO)),
+        _spread(measured.time(variant, Variant.FULL)),
+        _spread(measured.time(variant, Variant.FULL, "backward")),
+        _spread(measured.memory(variant, Variant.ZERO)),
+        _spread(measured.memory(variant, Variant.FULL)),
+    )
+
+
+def _spread(ratio: Ratio | None) -> str:
     if ratio is None:
         return "-"
     return f"{ratio.median:.2f} ({ratio.least:.2f}-{ratio.most:.2f})"
 
 
-def _remarks(measured: Measured) -> list[str]:
+def _remarks(measured: Measured, form: str) -> list[str]:
     said = []
-    frozen = measured.time(Variant.FROZEN, Variant.FULL)
-    if measured.predicted is not None and frozen is not None:
+    step = measured.time(Variant.FROZEN, Variant.FULL)
+    backward = measured.time(Variant.FROZEN, Variant.FULL, "backward")
+    if measured.predicted is not None and step is not None and backward is not None:
         predicted = measured.predicted
         said.append(
             f"The part takes {predicted.share:.0%} of the forward. Predicted: a step "
-            f"{predicted.speed_up:.2f}x as fast as full tuning; measured "
-            f"{1 / frozen.median:.2f}x ({1 / frozen.most:.2f}-{1 / frozen.least:.2f})."
+            f"{predicted.speed_up:.2f}x as fast as full tuning, {predicted.backward:.2f} of its "
+            f"backward; measured {1 / step.median:.2f}x ({1 / step.most:.2f}-"
+            f"{1 / step.least:.2f}), {_spread(backward)}."
         )
         if not predicted.is_prefix:
-            said.append("Something that trains feeds the part: gradients still pass through it.")
+            said.append(
+                "Something that trains feeds the part: gradients still pass through it, so that "
+                "most of the backward and of the memory stays."
+            )
     if measured.of(Variant.CACHED):
         said.append(
             "The cached features are those of the first batch, and cost nothing to read: a lower "
@@ -80,32 +104,50 @@ def _remarks(measured: Measured) -> list[str]:
         )
     said.append(
         "Ratios: median and range over rounds, each round in processes of its own. Net memory is "
-        "without what the imports hold."
+        "without what was held before the model was made."
     )
-    said += [f"{v.value}: {measured.error(v)}" for v in Variant if measured.error(v)]
+    if not all(each.is_peak_exact for each in measured.samples):
+        said.append("This system does not tell its peak: memory was read after each step only.")
+    said += [f"{v.value}: {one_line(measured.error(v))}" for v in Variant if measured.error(v)]
     if measured.is_loaded:
         said.append(
             f"The machine was at work for others ({measured.others:.1f} of {measured.processors} "
             "processors): measure again when it is idle."
         )
-    return said
+    return [f"- {each}" for each in said] if form == "markdown" else said
 
 
-def _text(cells: list[tuple[str, ...]]) -> list[str]:
-    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
-    for number in IN_TEXT:
-        table.add_column(HEADINGS[number], justify="right" if number else "left", no_wrap=True)
-    for row in cells:
-        table.add_row(*(row[number] for number in IN_TEXT))
+def _text(headings: Sequence[str], rows: Rows) -> list[str]:
+    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 1, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(
+            heading.replace(", ", "\n"), justify="right" if number else "left", no_wrap=True
+        )
+    for row in rows:
+        table.add_row(*row)
     file = io.StringIO()
     Console(file=file, width=WIDTH, highlight=False, markup=False).print(table)
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
-def _markdown(cells: list[tuple[str, ...]]) -> list[str]:
-    rows = [f"| {' | '.join(row)} |" for row in cells]
-    return [f"| {' | '.join(HEADINGS)} |", "|---" + "|---:" * (len(HEADINGS) - 1) + "|", *rows]
+def _markdown(headings: Sequence[str], rows: Rows) -> list[str]:
+    lines = [f"| {' | '.join(row)} |" for row in (tuple(headings), *rows)]
+    return [lines[0], "|---" + "|---:" * (len(headings) - 1) + "|", *lines[1:]]
 
 
 def _json(measured: Measured) -> dict[str, object]:
-    return {"version": 1, **msgspec.to_builtins(measured)}
+    ratios = {
+        one.value: {
+            against.value: {
+                "step": measured.time(one, against),
+                "backward": measured.time(one, against, "backward"),
+                "memory": measured.memory(one, against, net=False),
+                "net memory": measured.memory(one, against),
+            }
+            for against in (Variant.ZERO, Variant.FULL)
+        }
+        for one in Variant
+        if measured.of(one)
+    }
+    facts = {"version": 1, **msgspec.to_builtins(measured), "is_loaded": measured.is_loaded}
+    return {**facts, "ratios": msgspec.to_builtins(ratios)}

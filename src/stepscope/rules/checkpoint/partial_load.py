@@ -18,7 +18,8 @@ at what `load_state_dict` returns: `missing_keys` and `unexpected_keys`.
 A file of which every tensor found its place (an adapter, a backbone for a detector) is a note, as
 is a model of which at least half was filled (a new head). A module that another load also fills
 is left alone. Transformers' `from_pretrained` assigns tensors without `load_state_dict`: such a
-load is not seen. What keeps its initial values may have been filled by such a load.
+load is not seen. What keeps its initial values may have been filled by such a load. In `stepscope
+inspect --against` the names and shapes of the file are judged as if they were loaded.
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.load_state_dict
@@ -27,6 +28,7 @@ load is not seen. What keeps its initial values may have been filled by such a l
 """
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.checkpoint_file import CheckpointFile
 from stepscope.evidence.checkpoints import Checkpoints, Load
 
 SHOWN = 3
@@ -35,12 +37,15 @@ SHOWN = 3
 @rule("CKP002", Severity.ERROR)
 def partial_load(
     checkpoints: Checkpoints,
+    file: CheckpointFile | None,
     *,
     least_share: float = 0.5,
     least_gain: float = 0.1,
 ) -> Findings:
     if not checkpoints.loads:
-        raise NotJudged("no load into a module was seen")
+        raise NotJudged(_nothing_seen(file))
+    if file is not None and not any(load.total for load in checkpoints.loads):
+        raise NotJudged("a configuration has no tensors to compare with")
     for load in checkpoints.loads:
         others = [each for each in checkpoints.loads if each is not load and _touch(each, load)]
         if load.matched == load.total or any(each.matched for each in others):
@@ -55,11 +60,20 @@ def partial_load(
             severity = Severity.WARNING
         else:
             severity = Severity.NOTE
-        yield _finding(load, severity, repairable=repairable)
+        yield _finding(load, severity, file, repairable=repairable)
 
 
-def _finding(load: Load, severity: Severity, *, repairable: bool) -> Finding:
-    message = f"{load.matched} of its {load.total} tensors were in the state that was loaded"
+def _nothing_seen(file: CheckpointFile | None) -> str:
+    if file is not None:
+        return "needs something to compare with (`inspect --against`)"
+    return "no load into a module was seen"
+
+
+def _finding(
+    load: Load, severity: Severity, file: CheckpointFile | None, *, repairable: bool
+) -> Finding:
+    where = "were in the state that was loaded" if file is None else "are in the file"
+    message = f"{load.matched} of its {load.total} tensors {where}"
     if repairable:
         message += f"; {load.prefix_matched} would match with this repair: {load.prefix}"
     share = load.matched_bytes / load.total_bytes if load.total_bytes else 1.0
@@ -68,9 +82,9 @@ def _finding(load: Load, severity: Severity, *, repairable: bool) -> Finding:
         _some("missing", load.missing),
         _some("unexpected", load.unexpected),
         _some("other shape", load.mismatched),
-        f"strict={load.strict}" + (", raised" if load.raised else ""),
+        "" if file else f"strict={load.strict}" + (", raised" if load.raised else ""),
     ]
-    name = load.module or "the model"
+    name = load.module or ("the model" if file is None else "what it is held against")
     return Finding(
         subject=f"{name}, from {load.path}" if load.path else name,
         message=message,
@@ -145,6 +159,14 @@ def passes_when_two_files_fill_one_model(_: Watch) -> None:
     model.load_state_dict(neck, strict=False)
 
 
+def fails_when_a_file_is_held_against_what_it_does_not_fit(watch: Watch) -> None:
+    watch.saw(_loaded(matched=49, used=49), _file())
+
+
+def skips_when_a_file_is_held_against_nothing(watch: Watch) -> None:
+    watch.saw(Checkpoints(tried=(), loads=()), _file())
+
+
 def skips_when_nothing_was_loaded(_: Watch) -> None:
     import torch
 
@@ -159,3 +181,7 @@ def _loaded(*, matched: int, used: int) -> Checkpoints:
         at=Place(file="train.py", line=20),
     )  # fmt: skip
     return Checkpoints(tried=(), loads=(load,))
+
+
+def _file() -> CheckpointFile:
+    return CheckpointFile(path="a.pth", format="torch", writer="torch.save", nbytes=1, tensors=())

@@ -17,7 +17,8 @@ Set the value again after the load, or start from weights without the old scale 
 A temperature that the model did not have before the load is not judged here. A value that the
 program sets again after the load is left alone. Without a declared temperature, and for learning
 rates always, it is a note: to restore a schedule is what a resume is for. Weights that are loaded
-without an optimizer are no resume, and what they bring is meant.
+without an optimizer are no resume, and what they bring is meant. In `stepscope inspect --against`
+the values of the file are judged as if a resume had brought them back.
 
 ## Sources
 - The 5 %: bfloat16 holds logit_scale = 4.6052 as 4.59375, which moves exp() by 1.1 %.
@@ -27,6 +28,7 @@ import math
 import re
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.checkpoint_file import CheckpointFile
 from stepscope.evidence.checkpoints import Checkpoints, Load, OptimizerLoad, ValueBefore
 from stepscope.evidence.intent import Intent
 
@@ -35,11 +37,17 @@ SCALE = re.compile(r"(^|[._])(logit_scale|logit_bias|temperature|temp|tau|scale)
 
 @rule("CKP006", Severity.ERROR)
 def resume_overrides_config(
-    checkpoints: Checkpoints, intent: Intent | None, *, tolerance: float = 0.05
+    checkpoints: Checkpoints,
+    intent: Intent | None,
+    file: CheckpointFile | None,
+    *,
+    tolerance: float = 0.05,
 ) -> Findings:
     if not checkpoints.loads:
-        raise NotJudged("no load into a module was seen")
+        needed = "something to compare with (`inspect --against`)"
+        raise NotJudged(f"needs {needed}" if file else "no load into a module was seen")
     declared = intent.temperature if intent is not None else None
+    in_effect = "is in effect" if file is None else "is what a resume brings back"
     # Accelerate loads an optimizer's own state back into it, to move it to the device.
     resumed = any(load.path or load.numbers for load in checkpoints.optimizer_loads)
     for load in checkpoints.loads:
@@ -48,19 +56,19 @@ def resume_overrides_config(
                 continue
             broken = declared is not None and _breaks(declared, number, tolerance)
             if broken or resumed:
-                yield _finding(load.path, number, declared if broken else None, load)
+                yield _finding(load, number, declared if broken else None, in_effect)
     for loaded in checkpoints.optimizer_loads:
         numbers = list(filter(_is_in_effect, loaded.numbers))
         if numbers:
-            yield _restored(loaded, numbers)
+            yield _restored(loaded, numbers, in_effect)
 
 
-def _restored(load: OptimizerLoad, numbers: list[ValueBefore]) -> Finding:
+def _restored(load: OptimizerLoad, numbers: list[ValueBefore], in_effect: str) -> Finding:
     first, count = numbers[0], len(numbers)
     return Finding(
         subject=f"{first.name} of {load.optimizer}"
         + (f", and {count - 1} more of its settings" if count > 1 else ""),
-        message=_values(first),
+        message=_values(first, in_effect),
         measured=f"loaded from {load.path}" if load.path else "loaded",
         expected=f"{first.before:.5g}, or the schedule's value at this point",
         at=load.at,
@@ -68,24 +76,24 @@ def _restored(load: OptimizerLoad, numbers: list[ValueBefore]) -> Finding:
     )
 
 
-def _finding(path: str, number: ValueBefore, declared: float | None, load: Load) -> Finding:
+def _finding(load: Load, number: ValueBefore, declared: float | None, in_effect: str) -> Finding:
     expected = f"{number.before:.5g}"
     if declared is not None:
         expected += f" (declared temperature {declared:g})"
     return Finding(
         subject=number.name,
-        message=_values(number),
+        message=_values(number, in_effect),
         measured=f"exp: {_exp(number.before):.4g} before the load, {_exp(number.after):.4g} after"
-        + (f"; from {path}" if path else ""),
+        + (f"; from {load.path}" if load.path else ""),
         expected=expected,
         at=load.at,
         severity=None if declared is not None else Severity.NOTE,
     )
 
 
-def _values(number: ValueBefore) -> str:
+def _values(number: ValueBefore, in_effect: str) -> str:
     before, after = f"{number.before:.5g}", f"{number.after:.5g}"
-    return f"configured {before}, checkpoint {after}: {after} is in effect"
+    return f"configured {before}, checkpoint {after}: {after} {in_effect}"
 
 
 def _is_in_effect(number: ValueBefore) -> bool:
@@ -162,6 +170,14 @@ def passes_when_the_program_sets_the_value_again(watch: Watch) -> None:
     optimizer.step()
 
 
+def fails_when_a_file_holds_another_scale_than_is_declared(watch: Watch) -> None:
+    watch.saw(Intent(temperature=100.0), _scale(math.log(100), 2.6592), _file())
+
+
+def skips_when_a_file_is_held_against_nothing(watch: Watch) -> None:
+    watch.saw(Checkpoints(tried=(), loads=()), _file())
+
+
 def skips_when_nothing_was_loaded(_: Watch) -> None:
     import torch
 
@@ -176,3 +192,7 @@ def _scale(before: float, after: float) -> Checkpoints:
         at=Place(file="train.py", line=20),
     )  # fmt: skip
     return Checkpoints(tried=(), loads=(load,))
+
+
+def _file() -> CheckpointFile:
+    return CheckpointFile(path="a.pth", format="torch", writer="torch.save", nbytes=1, tensors=())

@@ -1,0 +1,160 @@
+"""`stepscope inspect`: what is in a checkpoint, and what is odd about it."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from stepscope.reporters import formats
+
+EXAMPLES = """\b
+Examples:
+  stepscope inspect last.ckpt
+  stepscope inspect last.pth --against stage1.pth
+  stepscope inspect last.pth --against my_package.models:detector
+  stepscope inspect last.pth --against train.toml --strict
+  stepscope inspect runs/checkpoint-500 --format json --output inspect.json
+  stepscope inspect runs --tainted-by check.json
+  stepscope inspect runs --tainted-by GRD006
+
+\b
+Reads .pth, .pt, .ckpt, .bin, safetensors (sharded too), and folders of Transformers, Accelerate and
+torch.distributed.checkpoint. Nothing from the file is executed: one that asks for code is refused.
+
+\b
+Exit code: 0 nothing at fault, 1 the checkpoint is at fault, 2 it could not be read or judged.
+"""
+LARGE = 64 << 20  # bytes: below, reading takes less than a second
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint: a file or a folder.")],
+    *,
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="OTHER",
+            help="Compare with another checkpoint, a model (MODULE:FUNCTION), or a configuration "
+            "(TOML, YAML, JSON).",
+        ),
+    ] = "",
+    tainted_by: Annotated[
+        str,
+        typer.Option(
+            metavar="REPORT|CODE",
+            help="List the checkpoints of the folder FILE that were trained under the findings of "
+            "a JSON report of check, or under one rule.",
+        ),
+    ] = "",
+    intent: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Read settings from FILE instead of the nearest stepscope.toml."
+        ),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Ask only these rules: CKP, CKP005. Repeatable."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE=REASON",
+            help="Do not count this rule's findings; they are still listed, with REASON. "
+            "Repeatable.",
+        ),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(formats())}.")
+    ] = "text",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report to a file.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
+) -> None:
+    """Show what a checkpoint holds, what is odd about it, and what a resume would miss.
+
+    Tensors by module, the optimizer's state by the names of the parameters, schedules, averages,
+    banks and counters. The report goes to stdout; progress on large files to stderr.
+    """
+    from stepscope.catalogue import every_rule
+    from stepscope.cli.delivery import Delivery
+    from stepscope.cli.settings import chosen, load
+
+    try:
+        rules = every_rule()
+        settings = load(intent, rules)
+        selection = chosen(settings, rules, select or (), ignore or ())
+        if against and tainted_by:
+            _refuse("give --against or --tainted-by, not both")
+        delivery = Delivery.prepare(form, output, on_stdout=True)
+    except ValueError as mistake:
+        _refuse(str(mistake))
+
+    from stepscope.checkpoint_files.content import UnreadableCheckpoint  # loads torch
+    from stepscope.cli.inspecting import Inspection
+
+    began = time.perf_counter()
+    inspection = Inspection(
+        rules=rules,
+        selection=selection,
+        is_selected=bool(select),
+        settings=settings,
+        strict=strict,
+    )
+    try:
+        with _progress(path) as advance:
+            if tainted_by:
+                report = inspection.tainted(path, tainted_by, began)
+            else:
+                report = inspection.file(path, against, advance, began)
+    except UnreadableCheckpoint as why:
+        names = f"; it asks for {', '.join(why.globals)}" if why.globals else ""
+        _refuse(str(why) + ("" if why.globals and why.globals[0] in str(why) else names))
+    except ValueError as mistake:
+        _refuse(str(mistake))
+    except KeyboardInterrupt:
+        _refuse("interrupted", code=130)
+    raise typer.Exit(report.exit_code if delivery.deliver(report) else 2)
+
+
+@contextmanager
+def _progress(path: Path) -> Iterator[Callable[[int], None] | None]:
+    """Show how far a large file is read, at a terminal only."""
+    nbytes = _nbytes(path)
+    if nbytes < LARGE or not os.isatty(2):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("reading"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=nbytes)
+        yield lambda more: bar.advance(task, more)
+
+
+def _nbytes(path: Path) -> int:
+    try:
+        if path.is_dir():
+            return sum(each.stat().st_size for each in path.iterdir() if each.is_file())
+        return path.stat().st_size
+    except OSError:  # said by whoever reads it
+        return 0
+
+
+def _refuse(why: str, code: int = 2) -> NoReturn:
+    from stepscope.reporters.content.printable import printable
+
+    sys.stderr.write(f"stepscope: {printable(why)}\n")
+    raise typer.Exit(code)
