@@ -20,11 +20,11 @@ half of the modules leaves no outliers. A module whose gradients are large on pu
 same. Without a finding (`--tainted-by`) only the second moments are judged.
 
 ## Sources
-- `bench/checkpoint_files/second_moments.py`: 10 healthy models (ResNet-18, MobileNetV3, VGG-11, ViT,
-  ConvNeXt, BERT, GPT-2, LSTM, CLIP, Faster R-CNN), 4 to 30 steps of AdamW from their initial values.
-  The largest module stands at most 8,910 times above the median (ConvNeXt, whose blocks are scaled
-  by 1e-6), else at most 161; the widest gap among the larger half of the modules is 21 (LSTM, which
-  has three), else at most 8.1.
+- `bench/checkpoint_files/second_moments.py`: 10 healthy models (ResNet-18, MobileNetV3, VGG-11,
+  ViT, ConvNeXt, BERT, GPT-2, LSTM, CLIP, Faster R-CNN), 4 to 30 steps of AdamW from their initial
+  values. The largest module stands at most 8,910 times above the median (ConvNeXt, whose blocks are
+  scaled by 1e-6), else at most 161; the widest gap among the larger half of the modules is 21
+  (LSTM, which has three), else at most 8.1.
 - The constants that such defects have are 1e4 and more ("-1e10 for masked positions").
 """
 
