@@ -47,6 +47,11 @@ class AppliedPlan:
         self.frozen = self._freeze()
         self._held = self._hold_statistics()
 
+    @property
+    def rates_hold(self) -> bool:
+        """Whether the multipliers take effect: there are none, or they made the groups."""
+        return not self.plan.tuned or bool(self._options)
+
     def parameter_groups(self, *, lr: float, **options: Any) -> list[dict[str, Any]]:
         """Return the groups of a new optimizer, one for each multiplier, the whole rate first.
 
@@ -78,9 +83,7 @@ class AppliedPlan:
             ValueError: the stage ends in the other unit, or the base rate cannot be known.
             TypeError: a scheduler cannot take another group.
         """
-        stage = self.stage
-        while stage < len(self.plan.stages) and self.plan.stages[stage].is_over(epoch, step):
-            stage += 1
+        stage = self.plan.stage_at(epoch, step, since=self.stage)
         if stage == self.stage:
             return False
         self._enter(stage)
@@ -174,7 +177,7 @@ class AppliedPlan:
             parameter = self.model.get_parameter(name)
             if id(parameter) not in held:
                 thawed.setdefault(decision.multiplier, []).append(parameter)
-        if not self._options:
+        if thawed and not self._options:
             self._options = {"lr": _base_rate(optimizer)}
         for multiplier, parameters in thawed.items():
             group = self._group(multiplier)

@@ -79,3 +79,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Return all globs that are frozen in a stage; after the last one only the plan's own."""
         own = self.stages[stage].frozen if stage < len(self.stages) else ()
         return tuple(dict.fromkeys((*self.frozen, *own)))
+
+    def stage_at(self, epoch: int | None, step: int | None, *, since: int = 0) -> int:
+        """Return the stage that an epoch or optimizer step belongs to, `since` an earlier one.
+
+        Raises:
+            ValueError: a stage ends in a unit that is not given.
+        """
+        stage = since
+        while stage < len(self.stages) and self.stages[stage].is_over(epoch, step):
+            stage += 1
+        return stage
