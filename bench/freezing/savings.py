@@ -17,7 +17,8 @@ from stepscope.adapters.measuring.rounds import measure
 from stepscope.evidence.savings import Measured, Variant
 from stepscope.reporters.tables.savings import render
 
-MODELS = {"resnet50_detector": "resnet50_by_lightning", "vit_s_detector": ""}
+ROOM = "bench.freezing.models"
+MODELS = {"resnet50_detector": f"{ROOM}:resnet50_by_lightning", "vit_s_detector": ""}
 PIXELS = 224
 CLAIMED = {"backward": 0.6, "memory": 0.7, "speed": 1.3}
 GOAL = {"speed": 1.3, "memory": 0.6}
@@ -63,7 +64,7 @@ def main() -> None:
 
 def measured(name: str, options: argparse.Namespace) -> Measured:
     job = Job(
-        target=f"bench.freezing.models:{name}",
+        target=f"{ROOM}:{name}",
         is_module=False,
         arguments=(),
         patterns=("backbone",),
@@ -73,13 +74,13 @@ def measured(name: str, options: argparse.Namespace) -> Measured:
         steps=options.steps,
         input_shape=(options.batch, 3, PIXELS, PIXELS),
     )
-    rival = MODELS[name]
+    given = MODELS[name]
     return measure(
         job,
         options.rounds,
-        [each for each in Variant if rival or each is not Variant.GIVEN],
+        [each for each in Variant if given or each is not Variant.GIVEN],
         lambda said: print(said, file=sys.stderr),
-        given=f"bench.freezing.models:{rival}",
+        given=given,
     )
 
 

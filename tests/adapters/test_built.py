@@ -16,6 +16,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "def alone(): return nn.Linear(3, 2)\n"
         "def fed(): return nn.Linear(3, 2), torch.ones(4, 3)\n"
         "def whole(): return nn.Linear(3, 2), (torch.ones(4, 3),), lambda out: out.sum()\n"
+        "def elsewhere(): return nn.Linear(3, 2, device='meta')\n"
         "def wrong(): return 'a model'\n"
     )
     monkeypatch.chdir(tmp_path)
@@ -28,6 +29,7 @@ def test_inputs_and_loss_are_taken_from_the_function_or_made(module: str) -> Non
     model, inputs, loss = built(f"{module}:alone", (5, 3))
     assert inputs[0].shape == (5, 3)
     assert loss(model(*inputs)).requires_grad
+    assert built(f"{module}:elsewhere", (5, 3))[1][0].device.type == "meta"
     model, inputs, loss = built(f"{module}:fed", ())
     assert inputs[0].shape == (4, 3)
     model, inputs, loss = built(f"{module}:whole", ())

@@ -83,7 +83,8 @@ def built(target: str, shape: tuple[int, ...]) -> tuple[nn.Module, tuple[Any, ..
     if len(parts) > 1:
         inputs = parts[1] if isinstance(parts[1], tuple) else (parts[1],)
     elif shape:
-        inputs = (torch.randn(shape),)
+        place = next((each.device for each in model.parameters()), None)
+        inputs = (torch.randn(shape, device=place),)
     else:
         raise ValueError(f"{target} returns no inputs; say their shape: --input 8x3x224x224")
     return model, inputs, parts[2] if len(parts) > 2 else default_loss  # noqa: PLR2004

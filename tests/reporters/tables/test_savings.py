@@ -39,7 +39,11 @@ MEASURED = Measured(
 def test_ratios_prediction_failure_and_load_are_told(form: str) -> None:
     table = render(MEASURED, form)
     assert "0.45 (0.40-0.50)" in table
-    assert "Predicted: a step 1.88x as fast as full tuning; measured 2.22x (2.00-2.50)." in table
+    assert (
+        "Predicted: a step 1.88x as fast as full tuning, 0.30 of its backward; "
+        "measured 2.22x (2.00-2.50), 0.31 (0.25-0.38)."
+    ) in table
+    assert "0.50 (0.50-0.50)" in table  # net memory: (200 - 100) of (300 - 100)
     assert "cached: RuntimeError: no" in table
     assert "1.0 of 2 processors" in table
     assert "\x1b" not in table
@@ -48,11 +52,12 @@ def test_ratios_prediction_failure_and_load_are_told(form: str) -> None:
 
 def test_the_text_fits_a_terminal() -> None:
     lines = render(MEASURED, "text").splitlines()
-    assert max(len(line) for line in lines[2:6]) <= 100
+    assert max(len(line) for line in lines[: lines.index("", 9)]) <= 100
 
 
 def test_json_holds_every_sample() -> None:
     read = json.loads(render(MEASURED, "json"))
     assert read["version"] == 1
     assert len(read["samples"]) == 7
+    assert read["ratios"]["frozen"]["lr 0"]["step"]["median"] == pytest.approx(0.45)
     assert FORMATS == ("text", "json", "markdown")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 import psutil
-import torch
 
 from stepscope.adapters.measuring.job import Job
 from stepscope.evidence.savings import Measured, Prediction, Sample, Variant, predicted
@@ -20,27 +19,34 @@ Progress = Callable[[str], None]
 
 
 def measure(
-    job: Job, rounds: int, variants: Sequence[Variant], progress: Progress = lambda _: None
+    job: Job,
+    rounds: int,
+    variants: Sequence[Variant],
+    progress: Progress = lambda _: None,
+    *,
+    given: str = "",
 ) -> Measured:
     """Predict from two short runs, then measure each variant once in each round.
 
     Every run is a process of its own. `progress` is told what begins, and the prediction. Where a
-    process fails, the others go on.
+    process fails, the others go on. `given` is another target, to measure as it is among the
+    variants of the job's.
     """
-    began, busy, children = time.perf_counter(), _busy(), _children()
+    began, busy, ours = time.perf_counter(), _busy(), _ours()
     with tempfile.TemporaryDirectory(prefix="stepscope-") as name:
         folder = Path(name)
         prediction = _predict(job, folder, progress)
         samples = []
         for number, variant in _order(rounds, variants):
             progress(f"{variant.value}, round {number + 1} of {rounds}")
-            task = msgspec.structs.replace(job, variant=variant, round=number)
-            samples.append(_sample(task, folder))
-    others = (_busy() - busy - (_children() - children)) / (time.perf_counter() - began)
+            target = given if given and variant is Variant.GIVEN else job.target
+            task = msgspec.structs.replace(job, target=target, variant=variant, round=number)
+            samples.append(sampled(task, folder))
+    others = (_busy() - busy - (_ours() - ours)) / (time.perf_counter() - began)
     return Measured(
         target=job.target,
         patterns=job.patterns,
-        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        device=next((each.device for each in samples if each.device), ""),
         processors=_processors(),
         others=max(0.0, others),
         predicted=prediction,
@@ -52,7 +58,7 @@ def _predict(job: Job, folder: Path, progress: Progress) -> Prediction | None:
     progress("the part's share of the forward")
     short = msgspec.structs.replace(job, steps=1)
     prediction = predicted(
-        _sample(msgspec.structs.replace(short, variant=each), folder)
+        sampled(msgspec.structs.replace(short, variant=each), folder)
         for each in (Variant.FULL, Variant.FROZEN)
     )
     if prediction is not None:
@@ -74,11 +80,19 @@ def _order(rounds: int, variants: Sequence[Variant]) -> Iterator[tuple[int, Vari
         yield from ((number, each) for each in (*variants[first:], *variants[:first]))
 
 
-def _sample(job: Job, folder: Path) -> Sample:
+def sampled(job: Job, folder: Path) -> Sample:
+    """Run one measuring process; the folder is for what is told to it, and what it tells."""
     task, result = folder / "job.json", folder / f"{job.variant.name}-{job.round}.json"
     task.write_bytes(msgspec.json.encode(job))
     words = [sys.executable, "-m", "stepscope.adapters.measuring.worker", str(task), str(result)]
-    ran = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - our own module
+    ran = subprocess.run(  # noqa: S603 - our own module
+        words,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
     if result.exists():
         return msgspec.json.decode(result.read_bytes(), type=Sample)
     said = " / ".join(ran.stderr.strip().splitlines()[-TOLD:])
@@ -93,6 +107,6 @@ def _busy() -> float:
     return float(times.user + times.system + getattr(times, "nice", 0.0))
 
 
-def _children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+def _ours() -> float:
+    """Return the processor time of this process and of those that it started and saw end."""
+    return sum(os.times()[:4])

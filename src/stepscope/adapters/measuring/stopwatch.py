@@ -25,7 +25,8 @@ class Stopwatch:
     """Calls `stepped` after each step of the first optimizer that takes one.
 
     What backward calls take is added up, as in gradient accumulation; other optimizers' steps
-    count as forward, as does the loading of data.
+    count as forward, as does the loading of data. The optimizer's time is what comes after the
+    last backward: Lightning runs forward and backward in a closure inside `step`.
     """
 
     def __init__(self, stepped: Callable[[Optimizer, Step], None]) -> None:
@@ -34,6 +35,7 @@ class Stopwatch:
         self._began = now()
         self._backward = 0.0
         self._step_began = 0.0
+        self._backward_ended = 0.0
         register_optimizer_step_pre_hook(self._before)
         register_optimizer_step_post_hook(self._after)
         run = torch.autograd.backward
@@ -41,7 +43,8 @@ class Stopwatch:
         def backward(*args: Any, **kwargs: Any) -> None:
             began = now()
             run(*args, **kwargs)
-            self._backward += now() - began
+            self._backward_ended = now()
+            self._backward += self._backward_ended - began
 
         torch.autograd.backward = backward  # Tensor.backward looks it up there
 
@@ -56,11 +59,11 @@ class Stopwatch:
         if optimizer is not self._paced:
             return
         ended = now()
-        before = self._step_began - self._began
+        stepping = ended - max(self._step_began, self._backward_ended)
         step = Step(
-            forward=before - self._backward,
+            forward=ended - self._began - self._backward - stepping,
             backward=self._backward,
-            optimizer=ended - self._step_began,
+            optimizer=stepping,
         )
         self._stepped(optimizer, step)
         self._backward = 0.0

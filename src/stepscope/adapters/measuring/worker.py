@@ -1,15 +1,17 @@
 """The process that measures: `python -m stepscope.adapters.measuring.worker JOB RESULT`."""
 
+import multiprocessing
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils import _pytree as pytree
@@ -29,16 +31,20 @@ from stepscope.probes.names import Names as RootNames
 LR, WEIGHT_DECAY = 1e-4, 0.01  # of a model that comes without a program
 
 
-class _Done(BaseException):
-    """Raised in the program when all is measured."""
-
-
 class Worker:
-    """Takes a program's steps, and treats the part before the first of them that counts."""
+    """Takes a program's steps, and treats the part before the first of them that counts.
 
-    def __init__(self, job: Job) -> None:
+    `finish` is given what was found, and ends the process: in the middle of the program, which
+    thus can neither take the end for an error of its own nor write anything on its way out.
+    """
+
+    def __init__(self, job: Job, finish: Callable[[Sample], NoReturn]) -> None:
+        _import_what_optimizers_need()
         self._job = job
+        self._finish = finish
         self._base = held()
+        self._before_model = register_module_parameter_registration_hook(self._model_begins)
+        self._device = torch.device("cpu")
         self._steps: list[Step] = []
         self._taken = 0
         self._share: Share | None = None
@@ -46,19 +52,16 @@ class Worker:
         self._peak: Peak | None = None
         self._state_bytes = self._gradient_bytes = 0
 
-    def run(self) -> Sample:
-        """Measure, and return what was found; also where the program fails."""
+    def run(self) -> NoReturn:
+        """Measure, and finish; also where the program fails, or ends too early."""
         error = ""
-        LRScheduler.step = _nothing  # type: ignore[method-assign] # counts groups that are new
         try:
             Stopwatch(self._stepped)
             self._train_model() if self._job.is_model else self._train_script()
-        except _Done:
-            pass
         except BaseException as why:  # noqa: BLE001 - whatever the program raises is the answer
             error = "".join(traceback.format_exception_only(why)).strip()
             traceback.print_exc()
-        return self._sample(error)
+        self._finish(self._sample(error))
 
     def _train_script(self) -> None:
         job = self._job
@@ -95,9 +98,17 @@ class Worker:
         if len(self._steps) == self._job.steps:
             self._state_bytes = _state_bytes(optimizer)
             self._gradient_bytes = _gradient_bytes(optimizer)
-            raise _Done
+            self._finish(self._sample(""))
+
+    def _model_begins(self, *registered: object) -> None:
+        """Take what the program holds when the first parameter is made: imports, mostly."""
+        del registered
+        self._before_model.remove()
+        self._base = held()
 
     def _treat(self, model: nn.Module, optimizer: Optimizer) -> None:
+        self._device = next(model.parameters()).device
+        _still_the_rates()
         frozen = apply(self._job.variant, model, self._job.patterns, optimizer)
         if frozen is None or self._job.variant is Variant.FROZEN:
             self._share = Share(model, _whole(model, self._job.patterns))
@@ -108,7 +119,9 @@ class Worker:
             variant=self._job.variant,
             round=self._job.round,
             steps=tuple(self._steps) if is_whole else (),
-            base_bytes=self._base,
+            device=_spoken(self._device),
+            base_bytes=0 if self._peak and self._peak.is_on_gpu else self._base,
+            is_peak_exact=self._peak is None or self._peak.is_exact,
             peak_bytes=self._peak.nbytes if self._peak else 0,
             state_bytes=self._state_bytes,
             gradient_bytes=self._gradient_bytes,
@@ -118,8 +131,28 @@ class Worker:
         )
 
 
+def _import_what_optimizers_need() -> None:
+    """Take one step of nothing: it imports the compiler, which is no memory of the model's."""
+    parameter = nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.zeros(1)
+    torch.optim.AdamW([parameter]).step()
+
+
+def _still_the_rates() -> None:
+    """Let no scheduler step from now on: they count the groups, and a variant adds one."""
+    kinds: list[type] = [LRScheduler]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        if "step" in vars(kind):
+            kind.step = _nothing  # type: ignore[attr-defined] # a scheduler
+
+
 def _nothing(*args: Any, **kwargs: Any) -> None:
     del args, kwargs
+
+
+def _spoken(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _whole(model: nn.Module, patterns: tuple[str, ...]) -> list[nn.Module]:
@@ -161,17 +194,24 @@ def _gradient_bytes(optimizer: Optimizer) -> int:
     return sum(each.grad.nbytes for each in held_by if each.grad is not None)
 
 
-def main(arguments: list[str], exit_at_once: Callable[[int], Any] = os._exit) -> None:
+def main(task: str, result: str) -> NoReturn:
     """Measure what the job says, and write the sample."""
-    job = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=Job)
+    job = msgspec.json.decode(Path(task).read_bytes(), type=Job)
+    path = Path(result).absolute()  # the program may change the directory
     os.dup2(2, 1)  # what the program prints is not asked for
-    sample = Worker(job).run()
-    draft = Path(f"{arguments[1]}.draft")
-    draft.write_bytes(msgspec.json.encode(sample))
-    draft.replace(arguments[1])
-    end_children(set())
-    exit_at_once(0)
+
+    def finish(sample: Sample) -> NoReturn:
+        draft = path.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode(sample))
+        draft.replace(path)
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()  # so that its time counts as ours, and it does not disturb the next
+        end_children(set())
+        os._exit(0)
+
+    Worker(job, finish).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -21,8 +21,8 @@ class Peak:
     """The largest number of bytes held since it was made."""
 
     def __init__(self) -> None:
-        self._on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
-        if self._on_gpu:
+        self.is_on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
+        if self.is_on_gpu:
             torch.cuda.reset_peak_memory_stats()
             self.is_exact = True
         else:
@@ -37,7 +37,7 @@ class Peak:
     @property
     def nbytes(self) -> int:
         """The peak so far."""
-        if self._on_gpu:
+        if self.is_on_gpu:
             return torch.cuda.max_memory_allocated()
         if not self.is_exact:
             return self._most

@@ -57,7 +57,8 @@ class _Replayed:
     """Gives the output of the first call again, as a cache of features would.
 
     Its values are those of the first batch, and reading a cache costs more than nothing: the time
-    that is measured with it is a lower bound.
+    that is measured with it is a lower bound. What something trainable feeds changes with every
+    step, and cannot be cached.
     """
 
     def __init__(self, forward: Callable[..., Any]) -> None:
@@ -66,6 +67,10 @@ class _Replayed:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves = pytree.tree_leaves((args, kwargs))
+        if torch.is_grad_enabled() and any(
+            isinstance(each, Tensor) and each.requires_grad for each in leaves
+        ):
+            raise ValueError("something that trains feeds the part: its output cannot be cached")
         shapes = tuple(tuple(each.shape) for each in leaves if isinstance(each, Tensor))
         if shapes not in self._outputs:
             with torch.no_grad():

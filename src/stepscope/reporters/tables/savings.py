@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from operator import attrgetter, methodcaller
 
 import msgspec
 from rich.console import Console
@@ -11,7 +12,7 @@ from stepscope.evidence.savings import Measured, Ratio, Variant
 from stepscope.reporters.content.printable import one_line
 
 FORMATS = ("text", "json", "markdown")
-WIDTH = 100
+WIDTH = 200  # more than the columns take: a number is never cut
 MIB = 1 << 20
 MEDIANS = (
     "variant",
@@ -58,8 +59,8 @@ def _medians(measured: Measured, variant: Variant) -> tuple[str, ...]:
     sizes = ("peak_bytes", "net_bytes", "gradient_bytes", "state_bytes")
     return (
         variant.value,
-        *(f"{measured.typical(variant, lambda s, p=p: s.seconds(p)) * 1e3:.1f}" for p in phases),
-        *(f"{measured.typical(variant, lambda s, n=n: getattr(s, n)) / MIB:.1f}" for n in sizes),
+        *(f"{measured.typical(variant, methodcaller('seconds', p)) * 1e3:.1f}" for p in phases),
+        *(f"{measured.typical(variant, attrgetter(name)) / MIB:.1f}" for name in sizes),
     )
 
 
