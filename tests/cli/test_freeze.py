@@ -54,3 +54,26 @@ def test_a_model_that_cannot_be_had_is_one_clear_error(
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_configuration_is_explained(tmp_path: Path) -> None:
+    config = tmp_path / "cmt.py"
+    keys = "dict(img_backbone=dict(lr_mult=0.0), query_embed=dict(lr_mult=0.5))"
+    config.write_text(f"optimizer = dict(lr=1e-4, paramwise_cfg=dict(custom_keys={keys}))")
+    arguments = ["freeze", "--explain", str(config), "--model", MODEL]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    shown = " ".join(result.stdout.split())
+    assert "img_backbone lr 0, not frozen" in shown
+    assert "query_embed matches nothing" in shown
+    assert 'frozen = ["*img_backbone*"]' in shown
+    for form, begins in (("json", "{"), ("markdown", str(config))):
+        result = CliRunner().invoke(app, [*arguments, "--format", form])
+        assert result.stdout.startswith(begins)
+
+
+def test_a_command_without_a_task_says_what_to_give(plan: Path) -> None:
+    for arguments in ([], [str(plan)], ["--measure", "train.py"]):
+        result = CliRunner().invoke(app, ["freeze", *arguments])
+        assert result.exit_code == 2
+        assert len(result.stderr.splitlines()) == 1

@@ -9,6 +9,7 @@ import typer
 EXAMPLES = """\b
 Examples:
   stepscope freeze plan.toml --model my_package.models:detector --lr 1e-4
+  stepscope freeze --explain configs/cmt_aqr.py --model my_package.models:detector
   stepscope freeze --measure train.py --frozen backbone -- --epochs 1
   stepscope freeze --measure my_package.models:detector --frozen backbone --input 4x3x224x224
 
@@ -46,6 +47,13 @@ def freeze(
             help="Measure what freezing saves: of a training script, or of a model.",
         ),
     ] = "",
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CONFIG.py",
+            help="Say what a configuration of MMEngine will really do; it is read, not run.",
+        ),
+    ] = None,
     is_module: Annotated[
         bool, typer.Option("-m", help="The script to measure is a module, as in python -m.")
     ] = False,
@@ -66,7 +74,7 @@ def freeze(
         Path | None, typer.Option(metavar="FILE", help="Write the table to a file.")
     ] = None,
 ) -> None:
-    """Show what a plan of freezing does to a model, or measure what freezing saves.
+    """Show what a plan or a configuration freezes in a model, or measure what freezing saves.
 
     A plan gives a row for each part that is treated alike: frozen or trained, its learning rate
     and weight decay as they will take effect, its elements, and the mode of its normalisation.
@@ -94,11 +102,13 @@ def freeze(
                 input_shape=input_shape,
             )
             _deliver(savings.render(found, form), output)
+        elif explain is not None:
+            _deliver(_explained(explain, model, form), output)
         elif words and len(words) == 1 and model:
             table = _planned(Path(words[0]), model, lr, weight_decay, stage, depth, form)
             _deliver(table, output)
         else:
-            _refuse("give a PLAN and --model, or --measure; see stepscope freeze --help")
+            _refuse("give a PLAN and --model, --measure or --explain; see stepscope freeze --help")
     except (ValueError, TypeError) as mistake:
         _refuse(str(mistake))
     except KeyboardInterrupt:
@@ -120,6 +130,14 @@ def _planned(
     applied.load_state_dict({"stage": stage})
     groups = applied.parameter_groups(lr=lr, weight_decay=weight_decay)
     return render(parts(applied.model, groups, depth), form)
+
+
+def _explained(config: Path, model: str, form: str) -> str:
+    from stepscope.adapters.built import model_from
+    from stepscope.freezing.mmengine_config import explain
+    from stepscope.reporters.tables.explanation import render
+
+    return render(explain(config, model_from(model) if model else None), form)
 
 
 def _deliver(table: str, output: Path | None) -> None:
