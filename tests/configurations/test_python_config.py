@@ -49,7 +49,7 @@ def test_bases_are_merged_key_by_key(written: Path, tmp_path: Path) -> None:
         "lr": 1,
     }
     written.write_text("_base_ = ['a.py']\nmodel = dict(a=dict(_delete_=True, x=3))")
-    assert read_config(written).values["model"]["a"] == {"_delete_": True, "x": 3}
+    assert read_config(written).values["model"]["a"] == {"x": 3}
 
 
 def test_an_overwritten_name_is_told_with_what_is_lost(written: Path) -> None:
@@ -75,3 +75,32 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(
     written.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_config(written)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = [0]\n" + "a = a + a\n" * 60,
+        "a = 3\n" + "a = a * a\n" * 60,
+        "a = dict()\n" + "a = dict(x=a, y=a)\n" * 60,
+        "a = dict()\na['a'] = a\n",
+        "a = 'x' * 10 * 100000 * 100000\n",
+    ],
+)
+def test_a_value_that_would_grow_without_bound_is_unknown(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "growing.py"
+    path.write_text(text)
+
+    assert "Unknown" in repr(read_config(path).values["a"])
+
+
+@pytest.mark.corpus
+def test_bases_are_merged_as_mmengine_merges_them(tmp_path: Path) -> None:
+    mmengine = pytest.importorskip("mmengine.config")
+    (tmp_path / "base.py").write_text("model = dict(a=dict(x=1, y=2), b=dict(z=3))\nlr = 1\n")
+    path = tmp_path / "config.py"
+    path.write_text("_base_ = ['base.py']\nmodel = dict(a=dict(x=5), b=dict(_delete_=True, w=4))\n")
+
+    theirs = mmengine.Config.fromfile(str(path))
+    assert read_config(path).values == {"model": theirs.model.to_dict(), "lr": theirs.lr}

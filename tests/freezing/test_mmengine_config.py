@@ -155,3 +155,25 @@ def test_keys_decide_as_in_mmengine_itself(model: nn.Module) -> None:
     }
     ours = {name: keys[key] for name, key in decisive_keys(model, keys).items()}
     assert theirs == {name: ours.get(name, 1.0) for name in theirs}
+
+
+@pytest.mark.parametrize(("stages", "frozen"), [(4, ("img_backbone",)), (1, ())])
+def test_four_stages_are_a_whole_backbone_and_one_is_not(
+    tmp_path: Path, stages: int, frozen: tuple[str, ...]
+) -> None:
+    path = tmp_path / "stages.py"
+    path.write_text(f"model = dict(img_backbone=dict(type='VoVNet', frozen_stages={stages}))\n")
+    explanation = explain(path)
+
+    assert explanation.frozen == frozen
+    assert ("all of it" in explanation.said[0].sentence) is bool(frozen)
+
+
+def test_the_floor_of_an_older_schedule_lifts_lr_0(tmp_path: Path) -> None:
+    path = tmp_path / "floor.py"
+    path.write_text(
+        "optimizer = dict(lr=1e-4, paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=0))))\n"
+        "lr_config = dict(policy='CosineAnnealing', min_lr=1e-6)\n"
+    )
+
+    assert "lifts it to 1e-06" in said(explain(path), "neck")[Effect.REVIVED]

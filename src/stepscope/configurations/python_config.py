@@ -9,7 +9,8 @@ from pathlib import Path
 from stepscope.configurations.files import LARGEST
 
 DEEPEST = 20  # files that inherit from one another
-LONGEST = 100_000  # elements that a repetition may make
+LONGEST = 100_000  # elements, counted wherever they are mentioned, that a value may have
+HIGHEST = 10**18  # whole number that is still computed
 BASE = "_base_"
 _COMPUTED: Mapping[type[ast.operator], Callable[[object, object], object]] = {
     ast.Add: operator.add,
@@ -61,7 +62,10 @@ def read_config(path: Path) -> PythonConfig:
     Raises:
         ValueError: a file cannot be read, is no Python, or inherits from itself.
     """
-    return _Reader(path, ()).read()
+    try:
+        return _Reader(path, ()).read()
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply; that is no configuration") from None
 
 
 class _Reader:
@@ -87,6 +91,8 @@ class _Reader:
                 held, at = self._value(inside), self._value(key)
                 if isinstance(held, dict) and isinstance(at, str):
                     held[at] = self._value(value)
+                    if not _is_small(self._config.values):  # or it holds itself by now
+                        held[at] = self._unknown(value)
                 else:
                     self._config.unread.append(self._unknown(statement))
             case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
@@ -96,6 +102,8 @@ class _Reader:
 
     def _assign(self, name: str, value: ast.expr, line: int) -> None:
         before, now = self._config.values.get(name), self._value(value)
+        if not _is_small(now):
+            now = self._unknown(value)
         mentions = any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(value))
         if isinstance(before, dict) and before and isinstance(now, dict) and not mentions:
             lost = tuple(key for key in _keys(before) if key not in set(_keys(now)))
@@ -141,18 +149,15 @@ class _Reader:
 
     def _computed(self, node: ast.expr, left: object, sign: ast.operator, right: object) -> object:
         compute = _COMPUTED.get(type(sign))
-        is_repetition = isinstance(sign, ast.Mult) and not all(
-            isinstance(each, int | float) for each in (left, right)
-        )
         is_formatting = isinstance(left, str) and isinstance(sign, ast.Mod)
-        if compute is None or is_formatting:
-            return self._unknown(node)
-        if is_repetition and not _is_short(left, right):
+        if compute is None or is_formatting or not _is_short(left, sign, right):
             return self._unknown(node)
         try:
-            return compute(left, right)
+            result = compute(left, right)
         except (TypeError, ArithmeticError):
             return self._unknown(node)
+        is_huge = isinstance(result, int) and abs(result) > HIGHEST
+        return self._unknown(node) if is_huge else result
 
     def _inside(self, node: ast.expr, held: object, key: object) -> object:
         if isinstance(held, dict) and key in held:
@@ -167,9 +172,11 @@ class _Reader:
 
     def _inherited(self) -> PythonConfig:
         named = self._config.values.pop(BASE, [])
-        bases = [named] if isinstance(named, str) else named
+        bases = named if isinstance(named, list) else [named]
         merged: dict[str, object] = {}
-        for base in bases if isinstance(bases, list) else []:
+        for base in bases:
+            if isinstance(base, Unknown):
+                self._config.unread.append(base)
             if not isinstance(base, str):
                 continue
             read = _Reader(self._config.path.parent / base, self._above).read()
@@ -198,6 +205,8 @@ def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str,
         before = result.get(key)
         if isinstance(before, dict) and isinstance(value, dict) and not value.get("_delete_"):
             result[key] = _merged(before, value)
+        elif isinstance(before, dict) and isinstance(value, dict):
+            result[key] = {name: each for name, each in value.items() if name != "_delete_"}
         else:
             result[key] = value
     return result
@@ -214,13 +223,25 @@ def _keys(values: Mapping[str, object], lead: str = "") -> list[str]:
     return found
 
 
-def _is_short(left: object, right: object) -> bool:
-    size = 1
-    for each in (left, right):
-        if isinstance(each, str | list):
-            size *= len(each)
-        elif isinstance(each, int):
-            size *= each
-        else:
+def _is_short(left: object, sign: ast.operator, right: object) -> bool:
+    """Tell whether a sum or a repetition of sequences stays within `LONGEST`."""
+    lengths = [len(each) if isinstance(each, str | list) else None for each in (left, right)]
+    if lengths == [None, None]:
+        return True
+    if isinstance(sign, ast.Add):
+        return sum(length or 0 for length in lengths) <= LONGEST
+    times = next((each for each in (left, right) if isinstance(each, int)), 0)
+    return times * max(length or 0 for length in lengths) <= LONGEST
+
+
+def _is_small(value: object) -> bool:
+    """Tell whether walking through a value ends, within `LONGEST` elements."""
+    waiting, seen = [value], 0
+    while waiting:
+        each = waiting.pop()
+        seen += 1
+        inside = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        if seen + len(waiting) + len(inside) > LONGEST:
             return False
-    return size <= LONGEST
+        waiting += inside
+    return True

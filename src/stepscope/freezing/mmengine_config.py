@@ -52,8 +52,7 @@ def explain(path: Path | str, model: nn.Module | None = None) -> Explanation:
     rates = _rates(config.values)
     options = dict(_options(config.values.get("model"), ""))
     said = [*_stages(options, model), *_keys(rates, options, model), *_lost(config)]
-    plan_frozen = {s.what for s in said if s.effect in (Effect.PSEUDO, Effect.REVIVED)}
-    plan_frozen |= {s.what.removeprefix("model.") for s in said if s.effect is Effect.FROZEN}
+    held = {each.what.removeprefix("model.") for each in said if _is_meant_frozen(each, options)}
     tuned = {
         each.what: multiplier
         for each in said
@@ -64,9 +63,23 @@ def explain(path: Path | str, model: nn.Module | None = None) -> Explanation:
         path=str(path),
         lr=rates.base,
         said=tuple(said),
-        frozen=tuple(sorted(plan_frozen)),
+        frozen=tuple(sorted(held)),
         tuned={key: value for key, value in tuned.items() if value is not None},
     )
+
+
+def _is_meant_frozen(said: Said, options: Mapping[str, Mapping[str, object]]) -> bool:
+    """Tell whether a plan would freeze it whole."""
+    if said.effect in (Effect.PSEUDO, Effect.REVIVED):
+        return True
+    part = options.get(said.what.removeprefix("model."))
+    return said.effect is Effect.FROZEN and (part is None or _is_all(part))
+
+
+def _is_all(part: Mapping[str, object]) -> bool:
+    """Tell whether `frozen_stages` covers a backbone, of four stages where it does not say."""
+    stages, number = part.get("frozen_stages"), part.get("num_stages", 4)
+    return isinstance(stages, int) and isinstance(number, int) and stages >= number
 
 
 def _rates(values: Mapping[str, object]) -> Rates:
@@ -81,7 +94,11 @@ def _rates(values: Mapping[str, object]) -> Rates:
         kind, lowest = str(scheduler.get("type", "")), _number(scheduler.get("eta_min")) or 0.0
         if kind.startswith(FLOORED) and lowest > floor:
             floor, by = lowest, f"{kind}(eta_min={lowest:g})"
-    return Rates(_number(optimizer.get("lr")), custom, floor, by, _peak(values.get("lr_config")))
+    policy = _table(values.get("lr_config"))  # of mmcv 1
+    lowest = _number(policy.get("min_lr")) or 0.0
+    if lowest > floor:
+        floor, by = lowest, f"{policy.get('policy')}(min_lr={lowest:g})"
+    return Rates(_number(optimizer.get("lr")), custom, floor, by, _peak(policy))
 
 
 def _peak(policy: object) -> float:
@@ -127,6 +144,10 @@ def _stages(options: Mapping[str, Mapping[str, object]], model: nn.Module | None
                 f"its class freezes the stem and the first {stages} stages: no gradient, "
                 "evaluation mode through train()"
             )
+            if _is_all(part):
+                sentence += (
+                    f"; that is all of it, unless it has more than {part.get('num_stages', 4)}"
+                )
             if not part.get("norm_eval"):
                 sentence += "; the statistics of what is not frozen move (norm_eval is not set)"
             yield Said(effect=Effect.FROZEN, what=f"model.{name}", sentence=sentence)
