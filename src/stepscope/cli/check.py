@@ -1,12 +1,12 @@
 """`stepscope check`: the first optimizer steps of an unmodified program, judged."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from stepscope.reporters import formats
+from stepscope.cli.options import Format, Ignore, IntentFile, Output, Select, Strict
+from stepscope.cli.refusal import refuse
 
 EXAMPLES = """\b
 Examples:
@@ -43,33 +43,12 @@ def check(
         float | None,
         typer.Option(min=0.0, metavar="SECONDS", help="Stop the script after this time."),
     ] = None,
-    intent: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Read [intent] and all other settings from FILE instead of the nearest "
-            "stepscope.toml.",
-        ),
-    ] = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CODE", help="Ask only these rules: FRZ, FRZ003. Repeatable."),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CODE=REASON",
-            help="Do not count this rule's findings; they are still listed, with REASON. "
-            "Repeatable.",
-        ),
-    ] = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(formats())}.")
-    ] = "text",
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the report to a file.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
+    intent: IntentFile = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    form: Format = "text",
+    output: Output = None,
+    strict: Strict = False,
 ) -> None:
     """Run SCRIPT until K optimizer steps are recorded, and say what is wrong with them.
 
@@ -87,7 +66,7 @@ def check(
         selection = chosen(settings, rules, select or (), ignore or ())
         delivery = Delivery.prepare(form, output)
     except ValueError as mistake:
-        _refuse(str(mistake))
+        refuse(str(mistake))
 
     from stepscope.adapters.leaving import leave  # not before: it loads torch
     from stepscope.adapters.script import check as observe
@@ -112,14 +91,7 @@ def check(
             conclude=judging.conclude,
         )
     except TargetError as mistake:
-        _refuse(str(mistake))
+        refuse(str(mistake))
     except KeyboardInterrupt:
-        _refuse("interrupted", code=130)
+        refuse("interrupted", code=130)
     leave(code)
-
-
-def _refuse(why: str, code: int = 2) -> NoReturn:
-    from stepscope.reporters.content.printable import printable
-
-    sys.stderr.write(f"stepscope: {printable(why)}\n")
-    raise typer.Exit(code)

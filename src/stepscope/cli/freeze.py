@@ -2,9 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
+
+from stepscope.cli.refusal import refuse
 
 EXAMPLES = """\b
 Examples:
@@ -85,7 +87,7 @@ def freeze(
     from stepscope.reporters.tables.rates import FORMATS
 
     if form not in FORMATS:
-        _refuse(f"there is no format {form!r}; choose one of {', '.join(FORMATS)}")
+        refuse(f"there is no format {form!r}; choose one of {', '.join(FORMATS)}")
     try:
         if measure:
             from stepscope.cli.measuring import measured
@@ -108,11 +110,11 @@ def freeze(
             table = _planned(Path(words[0]), model, lr, weight_decay, stage, depth, form)
             _deliver(table, output)
         else:
-            _refuse("give a PLAN and --model, --measure or --explain; see stepscope freeze --help")
+            refuse("give a PLAN and --model, --measure or --explain; see stepscope freeze --help")
     except (ValueError, TypeError) as mistake:
-        _refuse(str(mistake))
+        refuse(str(mistake))
     except KeyboardInterrupt:
-        _refuse("interrupted", code=130)
+        refuse("interrupted", code=130)
 
 
 def _planned(
@@ -150,10 +152,3 @@ def _deliver(table: str, output: Path | None) -> None:
         draft.replace(output)
     except OSError as why:
         raise ValueError(f"{output} cannot be written: {why.strerror}") from why
-
-
-def _refuse(why: str, code: int = 2) -> NoReturn:
-    from stepscope.reporters.content.printable import printable
-
-    sys.stderr.write(f"stepscope: {printable(why)}\n")
-    raise typer.Exit(code)

@@ -1,16 +1,16 @@
 """`stepscope inspect`: what is in a checkpoint, and what is odd about it."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from stepscope.reporters import formats
+from stepscope.cli.options import Format, Ignore, IntentFile, Output, Select, Strict
+from stepscope.cli.refusal import refuse
 
 EXAMPLES = """\b
 Examples:
@@ -51,31 +51,12 @@ def inspect(
             "a JSON report of check, or under one rule.",
         ),
     ] = "",
-    intent: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Read settings from FILE instead of the nearest stepscope.toml."
-        ),
-    ] = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CODE", help="Ask only these rules: CKP, CKP005. Repeatable."),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CODE=REASON",
-            help="Do not count this rule's findings; they are still listed, with REASON. "
-            "Repeatable.",
-        ),
-    ] = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(formats())}.")
-    ] = "text",
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the report to a file.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as faults.")] = False,
+    intent: IntentFile = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    form: Format = "text",
+    output: Output = None,
+    strict: Strict = False,
 ) -> None:
     """Show what a checkpoint holds, what is odd about it, and what a resume would miss.
 
@@ -91,10 +72,10 @@ def inspect(
         settings = load(intent, rules)
         selection = chosen(settings, rules, select or (), ignore or ())
         if against and tainted_by:
-            _refuse("give --against or --tainted-by, not both")
+            refuse("give --against or --tainted-by, not both")
         delivery = Delivery.prepare(form, output, on_stdout=True)
     except ValueError as mistake:
-        _refuse(str(mistake))
+        refuse(str(mistake))
 
     from stepscope.checkpoint_files.content import UnreadableCheckpoint  # loads torch
     from stepscope.cli.inspecting import Inspection
@@ -115,11 +96,11 @@ def inspect(
                 report = inspection.file(path, against, advance, began)
     except UnreadableCheckpoint as why:
         names = f"; it asks for {', '.join(why.globals)}" if why.globals else ""
-        _refuse(str(why) + ("" if why.globals and why.globals[0] in str(why) else names))
-    except ValueError as mistake:
-        _refuse(str(mistake))
+        refuse(str(why) + ("" if why.globals and why.globals[0] in str(why) else names))
+    except (ValueError, TypeError) as mistake:
+        refuse(str(mistake))
     except KeyboardInterrupt:
-        _refuse("interrupted", code=130)
+        refuse("interrupted", code=130)
     raise typer.Exit(report.exit_code if delivery.deliver(report) else 2)
 
 
@@ -151,10 +132,3 @@ def _nbytes(path: Path) -> int:
         return path.stat().st_size
     except OSError:  # said by whoever reads it
         return 0
-
-
-def _refuse(why: str, code: int = 2) -> NoReturn:
-    from stepscope.reporters.content.printable import printable
-
-    sys.stderr.write(f"stepscope: {printable(why)}\n")
-    raise typer.Exit(code)
