@@ -27,11 +27,11 @@ MEDIANS = (
 )
 RATIOS = (
     "variant",
-    "step, / lr 0",
-    "step, / full",
-    "backward, / full",
-    "net memory, / lr 0",
-    "net memory, / full",
+    "step / lr 0",
+    "step / full",
+    "backward / full",
+    "net memory / lr 0",
+    "net memory / full",
 )
 Rows = list[tuple[str, ...]]
 
@@ -121,9 +121,8 @@ def _remarks(measured: Measured, form: str) -> list[str]:
 def _text(headings: Sequence[str], rows: Rows) -> list[str]:
     table = Table(box=None, pad_edge=False, header_style="", padding=(0, 1, 0, 0))
     for number, heading in enumerate(headings):
-        table.add_column(
-            heading.replace(", ", "\n"), justify="right" if number else "left", no_wrap=True
-        )
+        shown = heading.replace(", ", "\n").replace(" / ", "\n/ ")
+        table.add_column(shown, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     file = io.StringIO()
