@@ -183,6 +183,32 @@ def test_overlapping_freezes_may_end_in_any_order(network: nn.Module) -> None:
     assert all(module.training for module in network.train().modules())
 
 
+def test_freezes_that_share_an_optimizer_may_end_in_any_order(
+    network: nn.Module, train: Train
+) -> None:
+    optimizer = torch.optim.AdamW(network.parameters())
+    train(network, optimizer)
+    order = [id(each) for each in optimizer.param_groups[0]["params"]]
+    state = copy.deepcopy(optimizer.state_dict()["state"])
+    first = stepscope.freeze(network, "backbone.0", "head", optimizer=optimizer)
+    second = stepscope.freeze(network, "backbone", optimizer=optimizer)
+    first.undo()
+    held = {id(each) for each in optimizer.param_groups[0]["params"]}
+    assert held == {id(each) for part in (network.neck, network.head) for each in part.parameters()}
+    second.undo()
+    assert [id(each) for each in optimizer.param_groups[0]["params"]] == order
+    torch.testing.assert_close(optimizer.state_dict()["state"], state, rtol=0, atol=0)
+
+
+def test_a_parameter_that_loading_has_replaced_is_thawed_too(network: nn.Module) -> None:
+    frozen = stepscope.freeze(network, "backbone")
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    network.load_state_dict(state, assign=True)
+    assert not any(each.requires_grad for each in network.backbone.parameters())
+    frozen.undo()
+    assert all(each.requires_grad for each in network.parameters())
+
+
 def test_a_copy_and_a_pickled_model_stay_frozen_by_themselves(network: nn.Module) -> None:
     frozen = stepscope.freeze(network, "backbone")
     file = io.BytesIO()

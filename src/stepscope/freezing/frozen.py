@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.utils.weak import WeakIdKeyDictionary
 
 from stepscope.freezing import modes
-from stepscope.freezing.optimizers import Pruned, prune, put_back
+from stepscope.freezing.optimizers import prune, put_back
 from stepscope.freezing.patterns import Names, longest, meant
 from stepscope.freezing.wrapping import inside_compiled, refuse_shared_memory, refuse_wrapped
 from stepscope.probes.source_lines import PROGRAM, running_line
@@ -94,12 +94,12 @@ class Frozen:
         self.model = model
         self.patterns = tuple(patterns)
         self.at = running_line(PROGRAM)
-        self._tensors = dict(zip(map(id, by_name.values()), by_name.values(), strict=True))
         self.parameters = _first_names(model, frozen)
         self.newly_frozen = tuple(
             name for name in self.parameters if names.parameters[name].requires_grad
         )
         self.tied = _tied(by_name)
+        self._named = {name: names.parameters[name] for name in self.parameters}
         still = [each for each in names.parameters.values() if not each.requires_grad]
         held = modes.whole(model.named_modules(), [*still, *by_name.values()], chosen.modules)
         touched = {name for name in held if _is_touched(name, held[name], frozen, chosen.modules)}
@@ -119,13 +119,13 @@ class Frozen:
             if buffer is not None
         )
         self.is_active = True
-        self._pruned: list[Pruned] = []
+        self._pruned: list[Optimizer] = []
         if optimizer is not None:
             self.prune(optimizer)
         self._apply()
 
     def _apply(self) -> None:
-        for parameter in self._tensors.values():
+        for parameter in self._named.values():
             if parameter not in _holds:
                 _holds[parameter] = _Hold(parameter.requires_grad)
             _holds[parameter].freezes += 1
@@ -157,7 +157,8 @@ class Frozen:
         Raises:
             TypeError: it is LBFGS, which cannot let go of a part.
         """
-        self._pruned.append(prune(optimizer, self._tensors.values()))
+        prune(optimizer, self._named.values())
+        self._pruned.append(optimizer)
 
     def undo(self) -> None:
         """Put back what the freeze has changed: flags, modes, groups in their order, state.
@@ -168,16 +169,23 @@ class Frozen:
         if not self.is_active:
             return
         self.is_active = False
-        for parameter in self._tensors.values():
+        for parameter in self._named.values():
+            _holds[parameter].freezes -= 1
+        now = dict(self.model.named_parameters())
+        for name, parameter in self._named.items():
             hold = _holds[parameter]
-            hold.freezes -= 1
-            if not hold.freezes:
-                parameter.requires_grad = hold.required_grad
-                del _holds[parameter]
+            if hold.freezes:
+                continue
+            del _holds[parameter]
+            parameter.requires_grad = hold.required_grad
+            if (
+                hold.required_grad and name in now
+            ):  # load_state_dict(assign=True) puts another there
+                now[name].requires_grad = True
         for module in self._held.values():
             modes.release(module)
-        for pruned in reversed(self._pruned):
-            put_back(pruned)
+        for optimizer in self._pruned:
+            put_back(optimizer, lambda parameter: parameter not in _holds)
         self._pruned.clear()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,8 @@
 """Takes frozen parameters out of an optimizer, and puts them back."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,17 +10,19 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What was taken out of one optimizer."""
+@dataclass(slots=True)
+class _Taken:
+    """What freezes have taken out of one optimizer; several may overlap, and end in any order."""
 
-    optimizer: Optimizer
-    groups: tuple[tuple[Tensor, ...], ...]  # of each group, its parameters before
-    left: tuple[tuple[Tensor, ...], ...]  # and after
-    states: dict[Tensor, Any]  # moved to the CPU
+    orders: list[list[Tensor]]  # of each group, its parameters before the first of them
+    absent: set[int] = field(default_factory=set)  # ids of those that were taken out
+    states: dict[Tensor, Any] = field(default_factory=dict)  # moved to the CPU
 
 
-def prune(optimizer: Optimizer, frozen: Iterable[nn.Parameter]) -> Pruned:
+_taken: weakref.WeakKeyDictionary[Optimizer, _Taken] = weakref.WeakKeyDictionary()
+
+
+def prune(optimizer: Optimizer, frozen: Iterable[nn.Parameter]) -> None:
     """Take parameters out, with their state. Groups stay, empty or not: schedulers count them.
 
     Raises:
@@ -31,36 +34,45 @@ def prune(optimizer: Optimizer, frozen: Iterable[nn.Parameter]) -> Pruned:
             "freeze first, and make it of `parameter_groups()`"
         )
     leaving = {id(parameter) for parameter in frozen}
-    before = tuple(tuple(group["params"]) for group in optimizer.param_groups)
-    for group in optimizer.param_groups:
+    groups = optimizer.param_groups
+    taken = _taken.setdefault(optimizer, _Taken([]))
+    taken.orders += [[] for _ in groups[len(taken.orders) :]]
+    for group, order in zip(groups, taken.orders, strict=True):
+        known = {id(each) for each in order}
+        order += [each for each in group["params"] if id(each) not in known]
+        taken.absent |= {id(each) for each in group["params"]} & leaving
         group["params"] = [each for each in group["params"] if id(each) not in leaving]
-    after = tuple(tuple(group["params"]) for group in optimizer.param_groups)
-    states = {
-        each: _moved(optimizer.state.pop(each), torch.device("cpu"))
-        for group in before
-        for each in group
-        if id(each) in leaving and each in optimizer.state
-    }
-    return Pruned(optimizer, before, after, states)
+    for order in taken.orders:
+        for each in order:
+            if id(each) in leaving and each in optimizer.state:
+                taken.states[each] = _moved(optimizer.state.pop(each), torch.device("cpu"))
 
 
-def put_back(pruned: Pruned) -> None:
-    """Undo `prune`: the order of each group, and the state, bit by bit.
+def put_back(optimizer: Optimizer, is_free: Callable[[Tensor], bool]) -> None:
+    """Put back what was taken out and is free: in the order of each group, with its state.
 
-    Where the program has changed a group since, the parameters go to its end; one that is held
-    again already stays where it is.
+    Parameters that the program has added stand last; one that another group holds stays there.
     """
-    groups = pruned.optimizer.param_groups
-    held = {id(each) for group in groups for each in group["params"]}
-    for group, before, left in zip(groups, pruned.groups, pruned.left, strict=False):
-        if tuple(map(id, group["params"])) == tuple(map(id, left)):
-            stayed = {id(each) for each in left}
-            group["params"] = [e for e in before if id(e) in stayed or id(e) not in held]
-        else:
-            group["params"] += [each for each in before if id(each) not in held]
-    for parameter, state in pruned.states.items():
-        if parameter not in pruned.optimizer.state:
-            pruned.optimizer.state[parameter] = _moved(state, parameter.device)
+    taken = _taken.get(optimizer)
+    if taken is None:
+        return
+    held = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    for group, order in zip(optimizer.param_groups, taken.orders, strict=False):
+        here = {id(each) for each in group["params"]}
+        coming = {id(e) for e in order if id(e) in taken.absent and is_free(e)} - held
+        known = {id(each) for each in order}
+        group["params"] = [
+            *(each for each in order if id(each) in here | coming),
+            *(each for each in group["params"] if id(each) not in known),
+        ]
+    free = {id(each) for order in taken.orders for each in order if is_free(each)}
+    for each in [each for each in taken.states if id(each) in free]:
+        state = _moved(taken.states.pop(each), each.device)
+        if each not in optimizer.state:
+            optimizer.state[each] = state
+    taken.absent -= free
+    if not taken.absent:
+        del _taken[optimizer]
 
 
 def _moved(state: Any, device: torch.device) -> Any:
