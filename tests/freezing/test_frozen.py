@@ -200,6 +200,16 @@ def test_freezes_that_share_an_optimizer_may_end_in_any_order(
     torch.testing.assert_close(optimizer.state_dict()["state"], state, rtol=0, atol=0)
 
 
+def test_a_copy_of_the_handle_undoes_the_freeze_of_its_copy(network: nn.Module) -> None:
+    frozen = stepscope.freeze(network, "backbone")
+    other = copy.deepcopy(frozen)
+    other.undo()
+    assert all(each.requires_grad for each in other.model.parameters())
+    assert other.model.train().backbone.training
+    assert not any(each.requires_grad for each in network.backbone.parameters())
+    assert not network.train().backbone.training
+
+
 def test_a_parameter_that_loading_has_replaced_is_thawed_too(network: nn.Module) -> None:
     frozen = stepscope.freeze(network, "backbone")
     state = {key: value.clone() for key, value in network.state_dict().items()}

@@ -169,19 +169,17 @@ class Frozen:
         if not self.is_active:
             return
         self.is_active = False
-        for parameter in self._named.values():
-            _holds[parameter].freezes -= 1
         now = dict(self.model.named_parameters())
         for name, parameter in self._named.items():
-            hold = _holds[parameter]
+            # A copy of this handle, made with its model, has parameters that are not counted.
+            hold = _holds.get(parameter) or _Hold(name in self.newly_frozen, freezes=1)
+            hold.freezes -= 1
             if hold.freezes:
                 continue
-            del _holds[parameter]
+            _holds.pop(parameter, None)
             parameter.requires_grad = hold.required_grad
-            if (
-                hold.required_grad and name in now
-            ):  # load_state_dict(assign=True) puts another there
-                now[name].requires_grad = True
+            if hold.required_grad and name in now:
+                now[name].requires_grad = True  # another, where load_state_dict(assign=True) put it
         for module in self._held.values():
             modes.release(module)
         for optimizer in self._pruned:
