@@ -56,6 +56,7 @@ def test_a_fully_sharded_model_may_be_frozen(network: nn.Module, train: Train) -
     assert all(each.grad is None for each in network.backbone.parameters())
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # torch 2.8 on Python 3.13.0
 def test_a_compiled_model_is_frozen_by_the_names_of_what_it_wraps(
     network: nn.Module, train: Train
 ) -> None:

@@ -16,6 +16,7 @@ CASES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # LBFGS of torch 2.8
 @pytest.mark.parametrize(("rule", "example"), CASES)
 def test_example_holds(rule: Rule, example: Example) -> None:
     recording = record_example(example)

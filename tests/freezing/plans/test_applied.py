@@ -11,6 +11,8 @@ from torch.optim import lr_scheduler as schedules
 
 from stepscope.freezing.plans import AppliedPlan, Plan, Stage
 
+# SequentialLR of torch < 2.9 steps its schedules by an argument that torch itself warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:The epoch parameter in")
 PLAN = Plan(
     tuned={"backbone": 0.1, "neck": 0.5},
     stages=(
