@@ -304,6 +304,14 @@ def test_nothing_to_freeze_and_nothing_to_train_are_refused(network: nn.Module) 
         stepscope.freeze(network, "*").parameter_groups(lr=1.0)
 
 
+def test_what_is_no_model_and_no_pattern_is_named(network: nn.Module) -> None:
+    with pytest.raises(TypeError, match=r"\['backbone'\] is no pattern; give them one by one"):
+        stepscope.freeze(network, ["backbone"])
+    with pytest.raises(TypeError, match="takes a module, not generator"):
+        stepscope.freeze(network.parameters(), "backbone")
+    assert stepscope.freeze(network, "*", but="head").parameters[-1] == "neck.1.bias"
+
+
 def test_lbfgs_is_refused(network: nn.Module) -> None:
     optimizer = torch.optim.LBFGS(network.parameters())
     with pytest.raises(TypeError, match="LBFGS keeps one history"):

@@ -60,7 +60,8 @@ def freeze(
     Raises:
         ValueError: a glob matches nothing, no parameter is meant, or a frozen tensor shares its
             memory with a trainable one.
-        TypeError: the model is wrapped already, or the optimizer cannot let go of a part (LBFGS).
+        TypeError: the model is wrapped already, the optimizer cannot let go of a part (LBFGS), or
+            a pattern is no text.
     """
     return Frozen(model, patterns, but=but, norm=norm, optimizer=optimizer)
 
@@ -78,6 +79,14 @@ class Frozen:
         optimizer: Optimizer | None = None,
     ) -> None:
         """Freeze; see `freeze`."""
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"freeze() takes a module, not {type(model).__name__}")
+        but = (but,) if isinstance(but, str) else but
+        for each in (*patterns, *but):
+            if not isinstance(each, str):
+                raise TypeError(
+                    f"{each!r} is no pattern; give them one by one: freeze(model, 'a', 'b')"
+                )
         if not patterns:
             raise ValueError("freeze() needs a pattern, such as 'backbone.*'")
         norms = {"*": norm} if isinstance(norm, str) else dict(norm)

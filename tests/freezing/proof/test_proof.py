@@ -328,3 +328,12 @@ def test_settings_that_mean_nothing_are_refused(frozen: Frozen) -> None:
         Proof(frozen, every=0)
     with pytest.raises(ValueError, match="on_broken='ignore'"):
         Proof(frozen, on_broken="ignore")  # type: ignore[arg-type]
+
+
+def test_a_frozen_part_that_is_replaced_breaks_the_proof() -> None:
+    model = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Linear(4, 4)), torch.nn.Linear(4, 2))
+    proof = Proof(freeze(model, "0"), every=1, on_broken="raise")
+    proof.begin()
+    model[0] = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    with pytest.raises(FreezeBroken, match=r"0\.0\.weight"):
+        proof.after_step()

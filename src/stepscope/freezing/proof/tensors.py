@@ -15,26 +15,36 @@ class Held:
     """Where a model keeps one tensor. The program may put another tensor there."""
 
     name: str
-    owner: nn.Module
-    key: str
+    model: nn.Module
     is_buffer: bool
 
     @property
     def tensor(self) -> torch.Tensor | None:
-        """The tensor that is there now."""
-        return (self.owner._buffers if self.is_buffer else self.owner._parameters).get(self.key)
+        """The tensor that is there now; None where the program has put something else there."""
+        owner, key = self._place
+        if owner is None:
+            return None
+        return (owner._buffers if self.is_buffer else owner._parameters).get(key)
 
     @property
     def is_persistent(self) -> bool:
         """Whether a state dictionary of the model has it."""
-        return self.key not in self.owner._non_persistent_buffers_set
+        owner, key = self._place
+        return owner is not None and key not in owner._non_persistent_buffers_set
+
+    @property
+    def _place(self) -> tuple[nn.Module | None, str]:
+        """The module that has this name now, or None, and the key in it."""
+        above, _, key = self.name.rpartition(".")
+        try:
+            return self.model.get_submodule(above), key
+        except AttributeError:
+            return None, key
 
 
 def find(model: nn.Module, names: Iterable[str], *, is_buffer: bool) -> Iterator[Held]:
     """Find parameters, or buffers, by their qualified names."""
-    for name in names:
-        owner, _, key = name.rpartition(".")
-        yield Held(name, model.get_submodule(owner), key, is_buffer)
+    return (Held(name, model, is_buffer) for name in names)
 
 
 def bits(tensors: Sequence[torch.Tensor | None]) -> list[int | None]:
