@@ -90,6 +90,13 @@ def test_dropout_in_a_named_part_without_parameters_is_off_too(network: nn.Modul
     assert not network.train().backbone[2].training
 
 
+def test_dropout_is_off_in_a_part_that_is_frozen_piece_by_piece(network: nn.Module) -> None:
+    stepscope.freeze(network, "backbone.0", "backbone.1")
+    network.train()
+    assert not any(module.training for module in network.backbone.modules())
+    assert network.neck.training
+
+
 def test_statistics_follow_train_where_the_norm_is_to_train(
     network: nn.Module, train: Train
 ) -> None:

@@ -111,7 +111,12 @@ class Frozen:
         self._named = {name: names.parameters[name] for name in self.parameters}
         still = [each for each in names.parameters.values() if not each.requires_grad]
         held = modes.whole(model.named_modules(), [*still, *by_name.values()], chosen.modules)
-        touched = {name for name in held if _is_touched(name, held[name], frozen, chosen.modules)}
+        touched: set[str] = set()
+        for name, module in held.items():  # parents come before their children
+            above = name.rpartition(".")[0]
+            inside = bool(name) and above in touched
+            if inside or _is_touched(name, module, frozen, chosen.modules):
+                touched.add(name)
         self._held = {
             name: module
             for name, module in held.items()
@@ -187,7 +192,7 @@ class Frozen:
                 continue
             _holds.pop(parameter, None)
             parameter.requires_grad = hold.required_grad
-            if hold.required_grad and name in now:
+            if hold.required_grad and name in now and now[name] not in _holds:
                 now[name].requires_grad = True  # another, where load_state_dict(assign=True) put it
         for module in self._held.values():
             modes.release(module)

@@ -75,6 +75,11 @@ def put_back(optimizer: Optimizer, is_free: Callable[[Tensor], bool]) -> None:
         del _taken[optimizer]
 
 
+def forget(optimizer: Optimizer) -> None:
+    """Keep nothing of what was taken out: no undo will ask for it."""
+    _taken.pop(optimizer, None)
+
+
 def _moved(state: Any, device: torch.device) -> Any:
     """Move the tensors of a parameter's state; step counters that live on the CPU stay there."""
     if isinstance(state, Tensor):

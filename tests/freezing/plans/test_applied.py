@@ -201,3 +201,34 @@ def test_statistics_of_trained_layers_stand_still_where_the_plan_says_so(
     assert "neck.1.weight" in moved
     plan.undo()
     assert network.train().neck[1].training
+
+
+def test_only_what_a_stage_thaws_joins_the_optimizer(network: nn.Module) -> None:
+    plan = AppliedPlan(Plan(stages=(Stage(frozen=("neck",), until_epoch=1),)), network)
+    ours = torch.optim.SGD(network.head.parameters(), lr=0.1)
+    plan.advance(epoch=1, optimizer=ours, scheduler=None)
+    held = {id(each) for group in ours.param_groups for each in group["params"]}
+    assert held == {id(each) for part in (network.head, network.neck) for each in part.parameters()}
+
+
+def test_a_refusal_changes_nothing(network: nn.Module) -> None:
+    plan = AppliedPlan(PLAN, network)
+    optimizer = torch.optim.SGD(network.head.parameters(), lr=0.01)
+    schedule = OTHERS["multiplied"](optimizer)
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            plan.advance(epoch=3, optimizer=optimizer, scheduler=schedule)
+        assert plan.stage == 0
+        assert len(optimizer.param_groups) == 1
+        assert not any(each.requires_grad for each in network.neck.parameters())
+
+
+def test_stages_hold_for_parameters_that_loading_has_replaced(network: nn.Module) -> None:
+    plan = AppliedPlan(PLAN, network)
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    network.load_state_dict(state, assign=True)
+    optimizer = torch.optim.SGD(plan.parameter_groups(lr=0.1))
+    for epoch, trained in ((3, {"neck", "head"}), (6, {"backbone", "neck", "head"})):
+        plan.advance(epoch=epoch, optimizer=optimizer)
+        now = {name.partition(".")[0] for name, p in network.named_parameters() if p.requires_grad}
+        assert now == trained

@@ -117,7 +117,7 @@ def _named(
     picks = dict(zip(flat, choices, strict=True))
     sure = {key: each[0] for key, each in picks.items() if len(each) == 1}
     several = {key: len(each) for key, each in picks.items() if len(each) > 1}
-    how_sure = "only one reading is possible"
+    how_sure = "only one reading is possible where groups follow the model's order"
     if several:
         how_sure = f"unique for {len(sure)} of {len(picks)} parameters"
     return sure, several, f"{source}: {how_sure}"

@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 
 from stepscope.evidence.savings import Variant
 from stepscope.freezing.frozen import Frozen
+from stepscope.freezing.optimizers import forget
 from stepscope.freezing.patterns import Names, meant
 from stepscope.freezing.without_graph import outermost, without_graph
 
@@ -31,6 +32,7 @@ def apply(
         _train(model, patterns, optimizer, lr=0.0)
         return None
     frozen = Frozen(model, patterns, optimizer=optimizer)
+    forget(optimizer)  # the state that waits for an undo is no memory of a run that began frozen
     if variant is Variant.WITHOUT_GRAPH:
         without_graph(frozen)
     if variant is Variant.CACHED:

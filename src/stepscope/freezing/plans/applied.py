@@ -12,7 +12,7 @@ from stepscope.freezing.frozen import Frozen
 from stepscope.freezing.patterns import longest
 from stepscope.freezing.plans.plan import Plan
 from stepscope.freezing.plans.resolution import Decision, decide
-from stepscope.freezing.plans.schedulers import follow
+from stepscope.freezing.plans.schedulers import expect_extensible, follow
 from stepscope.freezing.wrapping import inside_compiled
 
 
@@ -69,7 +69,7 @@ class AppliedPlan:
         self,
         *,
         optimizer: Optimizer,
-        scheduler: LRScheduler | Iterable[LRScheduler] = (),
+        scheduler: LRScheduler | Iterable[LRScheduler] | None = None,
         epoch: int | None = None,
         step: int | None = None,
     ) -> bool:
@@ -86,11 +86,16 @@ class AppliedPlan:
         stage = self.plan.stage_at(epoch, step, since=self.stage)
         if stage == self.stage:
             return False
+        schedulers = (scheduler,) if isinstance(scheduler, LRScheduler) else tuple(scheduler or ())
+        before, after = self.decisions[self.stage], self.decisions[stage]
+        thawed = {n: each for n, each in self._trainable(stage).items() if before[n].frozen}
+        self._expect_groups(optimizer, schedulers, thawed.values())  # while nothing has changed
         self._enter(stage)
+        for name in thawed:
+            self.model.get_parameter(name).requires_grad = not after[name].frozen
         if self.frozen is not None:
             self.frozen.prune(optimizer)
-        schedulers = (scheduler,) if isinstance(scheduler, LRScheduler) else tuple(scheduler)
-        self._add(optimizer, schedulers)
+        self._add(optimizer, schedulers, thawed)
         return True
 
     def state_dict(self) -> dict[str, Any]:
@@ -166,20 +171,36 @@ class AppliedPlan:
         return sorted(found, key=lambda multiplier: (multiplier != 1, multiplier))
 
     def _group(self, multiplier: float) -> dict[str, Any]:
-        name = "trained" if multiplier == 1 else f"tuned x{multiplier:g}"
-        return {"params": [], **self._options, "lr": self._options["lr"] * multiplier, "name": name}
+        lr = self._options["lr"] * multiplier
+        return {"params": [], **self._options, "lr": lr, "name": _name(multiplier)}
 
-    def _add(self, optimizer: Optimizer, schedulers: tuple[LRScheduler, ...]) -> None:
+    def _expect_groups(
+        self,
+        optimizer: Optimizer,
+        schedulers: tuple[LRScheduler, ...],
+        thawed: Iterable[Decision],
+    ) -> None:
+        """Refuse what would fail half-way: a schedule that takes no group, an unknown rate."""
+        if not self._options:
+            self._options = {"lr": _base_rate(optimizer)} if thawed else {}
+        named = {group.get("name") for group in optimizer.param_groups}
+        if any(_name(decision.multiplier) not in named for decision in thawed):
+            expect_extensible(schedulers)
+
+    def _add(
+        self,
+        optimizer: Optimizer,
+        schedulers: tuple[LRScheduler, ...],
+        thawed: Mapping[str, Decision],
+    ) -> None:
         held = {id(each) for group in optimizer.param_groups for each in group["params"]}
         named = {group.get("name"): group for group in optimizer.param_groups}
-        thawed: dict[float, list[nn.Parameter]] = {}
-        for name, decision in self._trainable(self.stage).items():
+        joining: dict[float, list[nn.Parameter]] = {}
+        for name, decision in thawed.items():
             parameter = self.model.get_parameter(name)
             if id(parameter) not in held:
-                thawed.setdefault(decision.multiplier, []).append(parameter)
-        if thawed and not self._options:
-            self._options = {"lr": _base_rate(optimizer)}
-        for multiplier, parameters in thawed.items():
+                joining.setdefault(decision.multiplier, []).append(parameter)
+        for multiplier, parameters in joining.items():
             group = self._group(multiplier)
             there = named.get(group["name"])
             if there is not None:
@@ -187,6 +208,10 @@ class AppliedPlan:
             else:
                 optimizer.add_param_group(group | {"params": parameters})
                 follow(optimizer, schedulers)
+
+
+def _name(multiplier: float) -> str:
+    return "trained" if multiplier == 1 else f"tuned x{multiplier:g}"
 
 
 def _base_rate(optimizer: Optimizer) -> float:

@@ -44,6 +44,16 @@ def follow(optimizer: Optimizer, schedulers: Iterable[LRScheduler]) -> None:
         group["lr"] = _joined(scheduler, base)
 
 
+def expect_extensible(schedulers: Iterable[LRScheduler]) -> None:
+    """Refuse schedules that cannot take another group.
+
+    Raises:
+        TypeError: one of them keeps more of each group than `follow` can give it.
+    """
+    for scheduler in schedulers:
+        _expect_known(scheduler)
+
+
 def _joined(scheduler: LRScheduler, base: float) -> float:
     """Add a base rate to a schedule, and return what it makes of it now."""
     if isinstance(scheduler, SequentialLR):
