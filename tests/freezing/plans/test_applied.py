@@ -232,3 +232,11 @@ def test_stages_hold_for_parameters_that_loading_has_replaced(network: nn.Module
         plan.advance(epoch=epoch, optimizer=optimizer)
         now = {name.partition(".")[0] for name, p in network.named_parameters() if p.requires_grad}
         assert now == trained
+
+
+def test_a_schedule_that_overwrites_the_multipliers_is_refused(network: nn.Module) -> None:
+    plan = AppliedPlan(PLAN, network)
+    optimizer = torch.optim.SGD(plan.parameter_groups(lr=0.01))
+    schedule = schedules.OneCycleLR(optimizer, 0.01, total_steps=10)
+    with pytest.raises(ValueError, match=r"max_lr=\[1 \* max_lr, 0\.1 \* max_lr, 0\.5 \* max_lr\]"):
+        plan.advance(epoch=0, optimizer=optimizer, scheduler=schedule)

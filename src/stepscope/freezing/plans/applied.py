@@ -80,9 +80,11 @@ class AppliedPlan:
         with the rate that they would have given it by now.
 
         Raises:
-            ValueError: the stage ends in the other unit, or the base rate cannot be known.
+            ValueError: the stage ends in the other unit, the base rate cannot be known, or the
+                schedule gives all groups one rate.
             TypeError: a scheduler cannot take another group.
         """
+        self._expect_multipliers(optimizer)
         stage = self.plan.stage_at(epoch, step, since=self.stage)
         if stage == self.stage:
             return False
@@ -173,6 +175,21 @@ class AppliedPlan:
     def _group(self, multiplier: float) -> dict[str, Any]:
         lr = self._options["lr"] * multiplier
         return {"params": [], **self._options, "lr": lr, "name": _name(multiplier)}
+
+    def _expect_multipliers(self, optimizer: Optimizer) -> None:
+        """Refuse a OneCycleLR with one `max_lr`, which overwrites the rate of every group."""
+        names = {_name(multiplier): multiplier for multiplier in self._multipliers()}
+        peaks = {
+            names[group["name"]]: group["max_lr"]
+            for group in optimizer.param_groups
+            if group.get("name") in names and "max_lr" in group
+        }
+        if len(peaks) > 1 and len(set(peaks.values())) == 1:
+            wanted = ", ".join(f"{multiplier:g} * max_lr" for multiplier in peaks)
+            raise ValueError(
+                "the schedule gives every group the same max_lr, so that the plan's multipliers have "
+                f"no effect; hand it one for each group: max_lr=[{wanted}]"
+            )
 
     def _expect_groups(
         self,
