@@ -187,8 +187,8 @@ class AppliedPlan:
         if len(peaks) > 1 and len(set(peaks.values())) == 1:
             wanted = ", ".join(f"{multiplier:g} * max_lr" for multiplier in peaks)
             raise ValueError(
-                "the schedule gives every group the same max_lr, so that the plan's multipliers have "
-                f"no effect; hand it one for each group: max_lr=[{wanted}]"
+                "the schedule gives every group the same max_lr, and the plan's multipliers do "
+                f"nothing; hand it one for each group: max_lr=[{wanted}]"
             )
 
     def _expect_groups(
