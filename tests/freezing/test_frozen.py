@@ -97,6 +97,39 @@ def test_dropout_is_off_in_a_part_that_is_frozen_piece_by_piece(network: nn.Modu
     assert network.neck.training
 
 
+def test_what_returns_finds_its_group_where_the_program_has_dropped_empty_ones(
+    network: nn.Module,
+) -> None:
+    parts = {"backbone": 0.1, "neck": 0.2, "head": 0.3}
+    groups = [{"params": network.get_submodule(n).parameters(), "lr": x} for n, x in parts.items()]
+    optimizer = torch.optim.SGD(groups)
+    frozen = stepscope.freeze(network, "backbone", optimizer=optimizer)
+    optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
+    second = stepscope.freeze(network, "neck.0", optimizer=optimizer)
+    second.undo()
+    frozen.undo()
+    rates = {id(each): group["lr"] for group in optimizer.param_groups for each in group["params"]}
+    assert rates == {
+        id(each): x for n, x in parts.items() for each in network.get_submodule(n).parameters()
+    }
+
+
+def test_what_returns_finds_its_group_after_the_optimizer_was_loaded(network: nn.Module) -> None:
+    groups = [{"params": each.parameters()} for each in network.children()]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    before = [[id(each) for each in group["params"]] for group in optimizer.param_groups]
+    frozen = stepscope.freeze(network, "backbone", optimizer=optimizer)
+    optimizer.load_state_dict(optimizer.state_dict())
+    frozen.undo()
+    assert [[id(each) for each in group["params"]] for group in optimizer.param_groups] == before
+
+
+def test_a_norm_that_matches_nothing_is_refused(network: nn.Module) -> None:
+    with pytest.raises(ValueError, match=r"the pattern 'bakbone' matches nothing .* backbone"):
+        stepscope.freeze(network, "backbone", norm={"bakbone": "train"})
+    assert all(each.requires_grad for each in network.parameters())
+
+
 def test_statistics_follow_train_where_the_norm_is_to_train(
     network: nn.Module, train: Train
 ) -> None:

@@ -11,7 +11,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from stepscope.freezing import modes
 from stepscope.freezing.optimizers import prune, put_back
-from stepscope.freezing.patterns import Names, longest, meant
+from stepscope.freezing.patterns import Names, expect_match, longest, meant
 from stepscope.freezing.wrapping import inside_compiled, refuse_shared_memory, refuse_wrapped
 from stepscope.probes.source_lines import PROGRAM, running_line
 
@@ -89,14 +89,11 @@ class Frozen:
                 )
         if not patterns:
             raise ValueError("freeze() needs a pattern, such as 'backbone.*'")
-        norms = {"*": norm} if isinstance(norm, str) else dict(norm)
-        for glob, mode in norms.items():
-            if mode not in ("eval", "train"):
-                raise ValueError(f"norm of {glob!r} is {mode!r}: expected 'eval' or 'train'")
         model = inside_compiled(model)
         refuse_wrapped(model)
         names = Names.of(model)
         chosen = meant(names, patterns, but)
+        norms = _norms(norm, names)
         frozen = {id(names.parameters[name]) for name in chosen.parameters}
         by_name = {name: each for name, each in names.parameters.items() if id(each) in frozen}
         refuse_shared_memory(names.parameters, by_name)
@@ -210,6 +207,15 @@ class Frozen:
         trace: TracebackType | None,
     ) -> None:
         self.undo()
+
+
+def _norms(norm: Norm | Mapping[str, Norm], names: Names) -> dict[str, Norm]:
+    norms = {"*": norm} if isinstance(norm, str) else dict(norm)
+    for glob, mode in norms.items():
+        if mode not in ("eval", "train"):
+            raise ValueError(f"norm of {glob!r} is {mode!r}: expected 'eval' or 'train'")
+        expect_match(glob, names)
+    return norms
 
 
 def _first_names(model: nn.Module, tensors: set[int]) -> tuple[str, ...]:

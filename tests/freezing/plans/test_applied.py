@@ -240,3 +240,31 @@ def test_a_schedule_that_overwrites_the_multipliers_is_refused(network: nn.Modul
     schedule = schedules.OneCycleLR(optimizer, 0.01, total_steps=10)
     with pytest.raises(ValueError, match=r"max_lr=\[1 \* max_lr, 0\.1 \* max_lr, 0\.5 \* max_lr\]"):
         plan.advance(epoch=0, optimizer=optimizer, scheduler=schedule)
+
+
+def test_a_cycle_that_overwrites_the_multipliers_is_refused(network: nn.Module) -> None:
+    plan = AppliedPlan(PLAN, network)
+    optimizer = torch.optim.SGD(plan.parameter_groups(lr=0.01), momentum=0.9)
+    cycle = schedules.CyclicLR(optimizer, 0.001, 0.01)
+    for schedule in (cycle, schedules.SequentialLR(optimizer, [cycle], [])):
+        with pytest.raises(ValueError, match=r"max_lr=\[1 \* max_lr, 0\.1 \* max_lr"):
+            plan.advance(epoch=0, optimizer=optimizer, scheduler=schedule)
+
+
+def test_a_cycle_with_a_peak_for_each_group_is_taken(network: nn.Module) -> None:
+    plan = AppliedPlan(PLAN, network)
+    optimizer = torch.optim.SGD(plan.parameter_groups(lr=0.01), momentum=0.9)
+    rates = [0.01, 0.001, 0.005]
+    schedule = schedules.CyclicLR(optimizer, [rate / 10 for rate in rates], rates)
+    assert not plan.advance(epoch=0, optimizer=optimizer, scheduler=schedule)
+
+
+def test_a_model_with_other_parameters_by_now_is_refused(network: nn.Module) -> None:
+    plan = AppliedPlan(PLAN, network)
+    network.neck = nn.Sequential(nn.Sequential(nn.Linear(8, 8)))
+    optimizer = torch.optim.SGD(plan.parameter_groups(lr=0.1)[:1])
+    with pytest.raises(
+        ValueError, match=r"no 'neck\.0\.bias' any more, which the plan was applied"
+    ):
+        plan.advance(epoch=3, optimizer=optimizer)
+    assert plan.stage == 0

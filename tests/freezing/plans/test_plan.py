@@ -59,6 +59,10 @@ def test_a_tied_tensor_is_decided_on_once(network: nn.Module) -> None:
     ("text", "message"),
     [
         ('frozn = ["a"]', r"frozn: unknown key; the nearest is 'frozen'"),
+        ('[freez]\nfrozen = ["a"]', r"freez: unknown key; the nearest is 'freeze'"),
+        ("freeze = []", r"freeze: expected a table, found \[\]"),
+        ("", "says nothing; expected frozen, tuned, norm or stages"),
+        ("[freeze]\nfrozen = []", "says nothing"),
         ("[freeze]\nfrozen = [1]", r"freeze\.frozen\[0\]: expected a text in quotes, found 1"),
         ("[freeze]\ntuned = { a = 'x' }", r"freeze\.tuned: expected a number"),
         ("tuned = { a = 0 }", "multiplier 0, which freezes nothing"),
@@ -83,6 +87,13 @@ def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: str) -
     with pytest.raises(ValueError, match=message) as seen:
         read_plan(path)
     assert str(seen.value).startswith(str(path))
+
+
+def test_one_text_is_not_taken_for_many_globs() -> None:
+    with pytest.raises(TypeError, match=r"expected a tuple of globs: \('neck',\)"):
+        Plan(frozen="neck")  # type: ignore[arg-type] # the mistake
+    with pytest.raises(TypeError, match="is one text"):
+        Stage(frozen="neck", until_epoch=1)  # type: ignore[arg-type] # the mistake
 
 
 def test_all_three_ways_to_write_a_plan_are_read_alike(tmp_path: Path) -> None:

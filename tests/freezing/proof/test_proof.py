@@ -337,3 +337,11 @@ def test_a_frozen_part_that_is_replaced_breaks_the_proof() -> None:
     model[0] = torch.nn.Sequential(torch.nn.Linear(4, 4))
     with pytest.raises(FreezeBroken, match=r"0\.0\.weight"):
         proof.after_step()
+
+
+def test_a_part_that_was_replaced_by_another_structure_cannot_be_proved(
+    model: Model, frozen: Frozen
+) -> None:
+    model.backbone = nn.Sequential(nn.Sequential(nn.Linear(4, 4)))
+    with pytest.raises(ValueError, match=r"no module 'backbone\.1' any more, which was frozen"):
+        Proof(frozen)

@@ -9,10 +9,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from stepscope.freezing import modes
 from stepscope.freezing.frozen import Frozen
-from stepscope.freezing.patterns import longest
+from stepscope.freezing.patterns import Names, longest
 from stepscope.freezing.plans.plan import Plan
 from stepscope.freezing.plans.resolution import Decision, decide
-from stepscope.freezing.plans.schedulers import expect_extensible, follow
+from stepscope.freezing.plans.schedulers import expect_extensible, follow, peaks
 from stepscope.freezing.wrapping import inside_compiled
 
 
@@ -80,18 +80,19 @@ class AppliedPlan:
         with the rate that they would have given it by now.
 
         Raises:
-            ValueError: the stage ends in the other unit, the base rate cannot be known, or the
-                schedule gives all groups one rate.
+            ValueError: the stage ends in the other unit, the base rate cannot be known, the
+                schedule gives all groups one rate, or the model has other parameters by now.
             TypeError: a scheduler cannot take another group.
         """
-        self._expect_multipliers(optimizer)
+        schedulers = (scheduler,) if isinstance(scheduler, LRScheduler) else tuple(scheduler or ())
+        self._expect_multipliers(optimizer, schedulers)
         stage = self.plan.stage_at(epoch, step, since=self.stage)
         if stage == self.stage:
             return False
-        schedulers = (scheduler,) if isinstance(scheduler, LRScheduler) else tuple(scheduler or ())
         before, after = self.decisions[self.stage], self.decisions[stage]
         thawed = {n: each for n, each in self._trainable(stage).items() if before[n].frozen}
-        self._expect_groups(optimizer, schedulers, thawed.values())  # while nothing has changed
+        self._expect_names()  # while nothing has changed
+        self._expect_groups(optimizer, schedulers, thawed.values())
         self._enter(stage)
         for name in thawed:
             self.model.get_parameter(name).requires_grad = not after[name].frozen
@@ -176,19 +177,28 @@ class AppliedPlan:
         lr = self._options["lr"] * multiplier
         return {"params": [], **self._options, "lr": lr, "name": _name(multiplier)}
 
-    def _expect_multipliers(self, optimizer: Optimizer) -> None:
-        """Refuse a OneCycleLR with one `max_lr`, which overwrites the rate of every group."""
+    def _expect_multipliers(
+        self, optimizer: Optimizer, schedulers: tuple[LRScheduler, ...]
+    ) -> None:
+        """Refuse a OneCycleLR or CyclicLR with one `max_lr`, which overwrites every group's."""
         names = {_name(multiplier): multiplier for multiplier in self._multipliers()}
-        peaks = {
-            names[group["name"]]: group["max_lr"]
-            for group in optimizer.param_groups
-            if group.get("name") in names and "max_lr" in group
-        }
-        if len(peaks) > 1 and len(set(peaks.values())) == 1:
-            wanted = ", ".join(f"{multiplier:g} * max_lr" for multiplier in peaks)
+        ours = [names.get(group.get("name", "")) for group in optimizer.param_groups]
+        for rates in peaks(optimizer, schedulers):
+            highest = {x: rate for x, rate in zip(ours, rates, strict=False) if x and rate}
+            if len(highest) > 1 and len(set(highest.values())) == 1:
+                wanted = ", ".join(f"{multiplier:g} * max_lr" for multiplier in highest)
+                raise ValueError(
+                    "the schedule gives every group the same max_lr, and the plan's multipliers do "
+                    f"nothing; hand it one for each group: max_lr=[{wanted}]"
+                )
+
+    def _expect_names(self) -> None:
+        """Refuse a model of which the program has replaced a part by one of other names."""
+        missing = self.decisions[self.stage].keys() - Names.of(self.model).parameters.keys()
+        if missing:
             raise ValueError(
-                "the schedule gives every group the same max_lr, and the plan's multipliers do "
-                f"nothing; hand it one for each group: max_lr=[{wanted}]"
+                f"the model has no {min(missing)!r} any more, which the plan was applied to; after "
+                "a part is replaced, call undo() and apply the plan anew"
             )
 
     def _expect_groups(

@@ -20,18 +20,24 @@ def read_plan(path: Path | str) -> Plan:
     ```
 
     Raises:
-        ValueError: the file cannot be read, or holds what no plan has.
+        ValueError: the file cannot be read, holds what no plan has, or says nothing.
     """
     path = Path(path)
     values = read_table(path)
-    inside = values.get(HEADING)
-    heading = ""
-    if isinstance(inside, dict):
-        values, heading = inside, f"{HEADING}."
-    table = Table(path, heading)
-    table.expect_keys(values, Plan.__struct_fields__)
+    table = Table(path, "")
+    if HEADING in values:
+        inside = values[HEADING]
+        if not isinstance(inside, dict):
+            raise table.mistake(HEADING, f"expected a table, found {inside!r}")
+        values, table = inside, Table(path, f"{HEADING}.")
+        table.expect_keys(values, Plan.__struct_fields__)
+    else:
+        table.expect_keys(values, (*Plan.__struct_fields__, HEADING))
     stages = values.get("stages")
     for number, stage in enumerate(stages if isinstance(stages, list) else ()):
         if isinstance(stage, dict):
             table.expect_keys(stage, Stage.__struct_fields__, under=f"stages[{number}]")
-    return table.typed(values, Plan)
+    plan = table.typed(values, Plan)
+    if plan == Plan():
+        raise ValueError(f"{path} says nothing; expected frozen, tuned, norm or stages")
+    return plan

@@ -13,6 +13,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Raises:
         ValueError: it has no end, or two.
+        TypeError: `frozen` is one text.
     """
 
     frozen: tuple[str, ...]  # globs
@@ -21,6 +22,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         """Expect one end, after the beginning."""
+        _expect_several(self.frozen)
         ends = [end for end in (self.until_epoch, self.until_step) if end is not None]
         if len(ends) != 1:
             raise ValueError("a stage needs either until_epoch or until_step")
@@ -51,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Raises:
         ValueError: a multiplier is no positive number, or a stage does not end after the one
             before it.
+        TypeError: `frozen` is one text.
     """
 
     frozen: tuple[str, ...] = ()  # globs: throughout, whatever the stage
@@ -60,6 +63,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        _expect_several(self.frozen)
         for glob, multiplier in self.tuned.items():
             if multiplier == 0:
                 raise ValueError(
@@ -90,3 +94,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         while stage < len(self.stages) and self.stages[stage].is_over(epoch, step):
             stage += 1
         return stage
+
+
+def _expect_several(globs: tuple[str, ...]) -> None:
+    """Refuse a text, whose characters would be taken for globs."""
+    if isinstance(globs, str):
+        raise TypeError(f"frozen={globs!r} is one text; expected a tuple of globs: ({globs!r},)")

@@ -1,12 +1,13 @@
 """Teaches a schedule a group that its optimizer was given after the schedule had begun."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
+    CyclicLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
@@ -52,6 +53,16 @@ def expect_extensible(schedulers: Iterable[LRScheduler]) -> None:
     """
     for scheduler in schedulers:
         _expect_known(scheduler)
+
+
+def peaks(optimizer: Optimizer, schedulers: Iterable[LRScheduler]) -> Iterator[list[float | None]]:
+    """Yield the `max_lr` of each group by each schedule that has one, None where it has not."""
+    yield [group.get("max_lr") for group in optimizer.param_groups]  # of OneCycleLR
+    for scheduler in schedulers:
+        if isinstance(scheduler, SequentialLR):
+            yield from peaks(optimizer, scheduler._schedulers)
+        elif isinstance(scheduler, CyclicLR):
+            yield [*scheduler.max_lrs]
 
 
 def _joined(scheduler: LRScheduler, base: float) -> float:

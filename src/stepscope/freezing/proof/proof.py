@@ -66,7 +66,8 @@ class Proof:
         `on_broken`: a breach is warned of once, or raised from inside `optimizer.step`.
 
         Raises:
-            ValueError: `every` is below 1, or `on_broken` is none of the two.
+            ValueError: `every` is below 1, `on_broken` is none of the two, or a frozen module is
+                not in the model any more.
             UnreadableCheckpoint: the file is none, or could only be read by running code from it.
         """
         if every < 1:
@@ -220,7 +221,14 @@ class Proof:
 
 
 def _modules_of(frozen: Frozen) -> dict[str, nn.Module]:
-    return {name: frozen.model.get_submodule(name) for name in frozen.modules}
+    present = dict(frozen.model.named_modules(remove_duplicate=False))
+    missing = next((name for name in frozen.modules if name not in present), None)
+    if missing is not None:
+        raise ValueError(
+            f"the model has no module {missing!r} any more, which was frozen; after a part is "
+            "replaced, undo the freeze and freeze the new one"
+        )
+    return {name: present[name] for name in frozen.modules}
 
 
 def _held_by(frozen: Frozen) -> list[Held]:
