@@ -10,7 +10,8 @@ class Intent(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[intent]` table of `stepscope.toml`. Everything is optional.
 
     Globs are matched against qualified parameter names: `*` matches dots too, and a name
-    without a wildcard also matches everything below it.
+    without a wildcard also matches everything below it. What a text names to the letter it
+    means, brackets or not.
     """
 
     moment: ClassVar[Moment] = Moment.BEFORE
@@ -37,4 +38,10 @@ class Intent(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether a qualified name is meant by one of the globs."""
-    return any(fnmatchcase(name, glob) or fnmatchcase(name, f"{glob}.*") for glob in patterns)
+    return any(
+        name == glob
+        or name.startswith(f"{glob}.")
+        or fnmatchcase(name, glob)
+        or fnmatchcase(name, f"{glob}.*")
+        for glob in patterns
+    )
