@@ -77,3 +77,46 @@ def test_a_command_without_a_task_says_what_to_give(plan: Path) -> None:
         result = CliRunner().invoke(app, ["freeze", *arguments])
         assert result.exit_code == 2
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_a_model_prints_is_no_part_of_the_table(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_model_that_prints.py").write_text(
+        "from bench.faults.sensor_fusion.cmt import CMT\n"
+        "def make():\n    print('making it')\n    return CMT()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    arguments = ["freeze", str(plan), "--model", "a_model_that_prints:make", "--format", "json"]
+    result = CliRunner().invoke(app, arguments)
+    assert json.loads(result.stdout)["parts"]
+    assert "making it" in result.stderr
+
+
+def test_a_table_goes_to_a_file_through_a_link(plan: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.md"
+    link.symlink_to("there.md")
+    arguments = ["freeze", str(plan), "--model", MODEL, "--format", "markdown"]
+    assert CliRunner().invoke(app, [*arguments, "--output", str(link)]).exit_code == 0
+    assert link.is_symlink()
+    assert (tmp_path / "there.md").read_text("utf-8") == CliRunner().invoke(app, arguments).stdout
+    assert {each.name for each in tmp_path.iterdir()} == {"plan.toml", "link.md", "there.md"}
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("open('ran', 'w')")
+    arguments = ["--measure", str(tmp_path / "train.py"), "--frozen", "a"]
+    result = CliRunner().invoke(app, ["freeze", *arguments, "--output", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"--output {tmp_path} is a folder" in result.stderr
+    assert "share of the forward" not in result.stderr
+
+
+def test_a_measurement_stops_at_the_first_process_that_fails(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    script = tmp_path / "train.py"
+    script.write_text(f"open({str(runs)!r}, 'a').write('x')\nraise ValueError('no data there')")
+    result = CliRunner().invoke(app, ["freeze", "--measure", str(script), "--frozen", "a"])
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith("be measured: ValueError: no data there")
+    assert runs.read_text() == "x"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stepscope.core.verdict import Report
+from stepscope.core.whole_file import draft_of, write_whole
 from stepscope.reporters import formats, reporter, text
 from stepscope.reporters.content.printable import one_line
 from stepscope.reporters.content.summary import verdict
@@ -42,7 +43,7 @@ class Delivery:
         if form not in formats():
             raise ValueError(f"there is no format {form!r}; choose one of {', '.join(formats())}")
         if output is not None:
-            output = _writable(output.absolute())
+            output = writable(output)
         errors = descriptor = _own(2)
         if (form != "text" or on_stdout) and output is None:
             if sys.stdout is None:
@@ -64,7 +65,8 @@ class Delivery:
             if self.output is None:
                 self._write(self._rendered(report))
             else:
-                self._save(self.output, reporter(self.form)(report))
+                content = reporter(self.form)(report)
+                write_whole(self.output, content.encode(errors="backslashreplace"))
         except OSError as why:
             where = self.output or "the report"
             self._say(f"stepscope: {where} cannot be written: {why.strerror}\n")
@@ -72,14 +74,6 @@ class Delivery:
         if self.output is not None:
             self._say(f"stepscope: {verdict(report)} The report is in {self.output}\n")
         return True
-
-    def _save(self, output: Path, content: str) -> None:
-        if output.exists() and not output.is_file():  # /dev/stdout: not to be put aside
-            output.write_text(content, "utf-8", "backslashreplace")
-            return
-        draft = _draft(output)
-        draft.write_text(content, "utf-8", "backslashreplace")
-        draft.replace(output.resolve())  # a link stays a link
 
     def _rendered(self, report: Report) -> str:
         if self.form != "text":
@@ -105,11 +99,6 @@ def _own(descriptor: int) -> int:
         return descriptor
 
 
-def _draft(output: Path) -> Path:
-    """Return what to write first, so that the file is never half a report."""
-    return output.resolve().with_name(f".stepscope-{os.getpid()}.part")
-
-
 def _write(descriptor: int, data: bytes) -> None:
     """Write to the descriptor itself: the script may have put anything in place of `sys.stderr`."""
     with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
@@ -117,7 +106,13 @@ def _write(descriptor: int, data: bytes) -> None:
             data = data[os.write(descriptor, data) :]
 
 
-def _writable(output: Path) -> Path:
+def writable(output: Path) -> Path:
+    """Return the absolute path of a file to write in the end, in a folder that is there.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    output = output.absolute()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as why:
@@ -126,7 +121,7 @@ def _writable(output: Path) -> Path:
         if output.is_dir():
             raise ValueError(f"--output {output} is a folder; give the name of a file in it")
         if output.is_file() or not output.exists():
-            draft = _draft(output)
+            draft = draft_of(output)
             draft.touch()
             draft.unlink()
     except OSError as why:

@@ -1,5 +1,6 @@
 """`stepscope freeze`: what a plan does to a model, and what freezing saves."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -82,35 +83,39 @@ def freeze(
     and weight decay as they will take effect, its elements, and the mode of its normalisation.
 
     A measurement compares full tuning, lr 0, the freeze, the freeze without a graph, and the freeze
-    with cached features, in fresh processes, by ratios with their spread.
+    with cached features, in fresh processes, by ratios with their spread. Of a script, the model is
+    that of the optimizer that steps first (of a GAN, often the discriminator), whose steps count.
     """
-    from stepscope.reporters.tables.rates import FORMATS
+    from stepscope.cli.delivery import writable
+    from stepscope.reporters.tables.grid import FORMATS
 
     if form not in FORMATS:
         refuse(f"there is no format {form!r}; choose one of {', '.join(FORMATS)}")
     try:
-        if measure:
-            from stepscope.cli.measuring import measured
-            from stepscope.reporters.tables import savings
+        output = writable(output) if output is not None else None
+        with contextlib.redirect_stdout(sys.stderr):  # what the model's function prints is no table
+            if measure:
+                from stepscope.cli.measuring import measured
+                from stepscope.reporters.tables import savings
 
-            found = measured(
-                measure,
-                frozen or (),
-                arguments=words or (),
-                is_module=is_module,
-                rounds=rounds,
-                steps=steps,
-                warm_up=warm_up,
-                input_shape=input_shape,
-            )
-            _deliver(savings.render(found, form), output)
-        elif explain is not None:
-            _deliver(_explained(explain, model, form), output)
-        elif words and len(words) == 1 and model:
-            table = _planned(Path(words[0]), model, lr, weight_decay, stage, depth, form)
-            _deliver(table, output)
-        else:
-            refuse("give a PLAN and --model, --measure or --explain; see stepscope freeze --help")
+                found = measured(
+                    measure,
+                    frozen or (),
+                    arguments=words or (),
+                    is_module=is_module,
+                    rounds=rounds,
+                    steps=steps,
+                    warm_up=warm_up,
+                    input_shape=input_shape,
+                )
+                table = savings.render(found, form)
+            elif explain is not None:
+                table = _explained(explain, model, form)
+            elif words and len(words) == 1 and model:
+                table = _planned(Path(words[0]), model, lr, weight_decay, stage, depth, form)
+            else:
+                refuse("give a PLAN and --model, --measure or --explain; stepscope freeze --help")
+        _deliver(table, output)
     except (ValueError, TypeError) as mistake:
         refuse(str(mistake))
     except KeyboardInterrupt:
@@ -143,12 +148,12 @@ def _explained(config: Path, model: str, form: str) -> str:
 
 
 def _deliver(table: str, output: Path | None) -> None:
+    from stepscope.core.whole_file import write_whole
+
     if output is None:
         sys.stdout.write(table)
         return
-    draft = output.with_name(f".{output.name}.draft")
     try:
-        draft.write_text(table, "utf-8")
-        draft.replace(output)
+        write_whole(output, table.encode(errors="backslashreplace"))
     except OSError as why:
         raise ValueError(f"{output} cannot be written: {why.strerror}") from why

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import msgspec
 
 from stepscope.core import Evidence, Moment, Place, Recording
+from stepscope.core.whole_file import write_whole
 from stepscope.evidence.intent import Intent, matches
 from stepscope.evidence.parameters import Parameters
 
@@ -197,13 +198,7 @@ class FreezeRecord(Evidence, frozen=True, kw_only=True):
         Raises:
             OSError: the file cannot be written; one that was there before is untouched.
         """
-        target = Path(path).resolve()  # a link stays a link
-        draft = target.with_name(f".stepscope-{os.getpid()}.part")
-        try:
-            draft.write_bytes(Recording(self).to_json())
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_whole(Path(path), Recording(self).to_json())
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from stepscope.evidence.savings import Measured, Prediction, Sample, Step, Variant
-from stepscope.reporters.tables.savings import FORMATS, render
+from stepscope.reporters.tables.grid import FORMATS
+from stepscope.reporters.tables.savings import render
 
 MEASURED = Measured(
     target="train|py\x1b[31m",

@@ -14,7 +14,6 @@ import psutil
 from stepscope.adapters.measuring.job import Job
 from stepscope.evidence.savings import Measured, Prediction, Sample, Variant, predicted
 
-TOLD = 3  # last lines that a failing process said
 Progress = Callable[[str], None]
 
 
@@ -29,8 +28,11 @@ def measure(
     """Predict from two short runs, then measure each variant once in each round.
 
     Every run is a process of its own. `progress` is told what begins, and the prediction. Where a
-    process fails, the others go on. `given` is another target, to measure as it is among the
+    process fails later, the others go on. `given` is another target, to measure as it is among the
     variants of the job's.
+
+    Raises:
+        ValueError: the first process failed; what it said last is quoted.
     """
     began, busy, ours = time.perf_counter(), _busy(), _ours()
     with tempfile.TemporaryDirectory(prefix="stepscope-") as name:
@@ -57,10 +59,11 @@ def measure(
 def _predict(job: Job, folder: Path, progress: Progress) -> Prediction | None:
     progress("the part's share of the forward")
     short = msgspec.structs.replace(job, steps=1)
-    prediction = predicted(
-        sampled(msgspec.structs.replace(short, variant=each), folder)
-        for each in (Variant.FULL, Variant.FROZEN)
-    )
+    full = sampled(msgspec.structs.replace(short, variant=Variant.FULL), folder)
+    if full.error:
+        raise ValueError(f"{job.target} could not be measured: {full.error}")
+    frozen = sampled(msgspec.structs.replace(short, variant=Variant.FROZEN), folder)
+    prediction = predicted((full, frozen))
     if prediction is not None:
         progress(f"predicted: a step {prediction.speed_up:.2f}x as fast as full tuning")
     return prediction
@@ -95,7 +98,7 @@ def sampled(job: Job, folder: Path) -> Sample:
     )
     if result.exists():
         return msgspec.json.decode(result.read_bytes(), type=Sample)
-    said = " / ".join(ran.stderr.strip().splitlines()[-TOLD:])
+    said = ran.stderr.strip().rpartition("\n")[2]
     return Sample(
         variant=job.variant, round=job.round, error=f"it left with {ran.returncode}: {said}"
     )

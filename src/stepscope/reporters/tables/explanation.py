@@ -1,30 +1,26 @@
 """What a configuration will really do, in sentences."""
 
-import io
 from collections.abc import Iterator
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from stepscope.core.recording import sayable
 from stepscope.evidence.explanation import Explanation, Said
 from stepscope.reporters.content.printable import one_line
+from stepscope.reporters.tables import grid
 
-WIDTH = 100
 HEADINGS = ("in the configuration", "", "what it will do")
 
 
 def render(explanation: Explanation, form: str) -> str:
     """Return the explanation as text, JSON or Markdown, the plan that is meant last."""
     if form == "json":
-        values = sayable({"version": 1, **msgspec.to_builtins(explanation)})
-        return msgspec.json.format(msgspec.json.encode(values), indent=2).decode() + "\n"
+        return grid.json(sayable({"version": 1, **msgspec.to_builtins(explanation)}))
     rows = [(one_line(s.what), s.effect.value, _sentence(s)) for s in explanation.said]
     rate = "unknown" if explanation.lr is None else f"{explanation.lr:g}"
     heading = f"{one_line(explanation.path)}, base learning rate {rate}"
-    table = _markdown(rows) if form == "markdown" else _text(rows)
-    return "\n".join([heading, "", *table, "", *_plan(explanation, form), ""])
+    table = grid.markdown if form == "markdown" else grid.text
+    return "\n".join([heading, "", *table(HEADINGS, rows), "", *_plan(explanation, form), ""])
 
 
 def _sentence(said: Said) -> str:
@@ -54,19 +50,3 @@ def _plan(explanation: Explanation, form: str) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     return msgspec.json.encode(one_line(text)).decode()  # a basic string of TOML, too
-
-
-def _text(rows: list[tuple[str, str, str]]) -> list[str]:
-    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    file = io.StringIO()
-    Console(file=file, width=WIDTH, highlight=False, markup=False).print(table)
-    return [line.rstrip() for line in file.getvalue().splitlines()]
-
-
-def _markdown(rows: list[tuple[str, str, str]]) -> list[str]:
-    cells = [" | ".join(cell.replace("|", r"\|") for cell in row) for row in rows]
-    return [f"| {' | '.join(HEADINGS)} |", "|---|---|---|", *(f"| {row} |" for row in cells)]

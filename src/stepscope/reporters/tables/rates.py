@@ -1,26 +1,24 @@
 """How each part of a model is treated, as a table."""
 
-import io
 from collections.abc import Sequence
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from stepscope.evidence.rates import Part
 from stepscope.reporters.content.printable import one_line
+from stepscope.reporters.tables import grid
 
-FORMATS = ("text", "json", "markdown")
 HEADINGS = ("part", "", "lr", "weight decay", "elements", "norms")
-WIDTH = 100
+RIGHT = (2, 3, 4)  # columns of numbers
 
 
 def render(parts: Sequence[Part], form: str) -> str:
-    """Return the table in one of `FORMATS`, totals last."""
+    """Return the table in one of `grid.FORMATS`, totals last."""
     if form == "json":
-        return msgspec.json.format(msgspec.json.encode(_json(parts)), indent=2).decode() + "\n"
-    cells = [_cells(part) for part in parts]
-    return _markdown(cells, parts) if form == "markdown" else _text(cells, parts)
+        return grid.json(_json(parts))
+    table = grid.markdown if form == "markdown" else grid.text
+    lines = table(HEADINGS, [_cells(part) for part in parts], RIGHT)
+    return "\n".join([*lines, "", _totals(parts), ""])
 
 
 def _cells(part: Part) -> tuple[str, ...]:
@@ -37,25 +35,6 @@ def _totals(parts: Sequence[Part]) -> str:
     left_out = sum(part.left_out for part in parts)
     said = f"{elements:,} elements: {elements - frozen - left_out:,} trained, {frozen:,} frozen"
     return said + (f", {left_out:,} in no group" if left_out else "")
-
-
-def _text(cells: Sequence[Sequence[str]], parts: Sequence[Part]) -> str:
-    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
-    for number, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if number in (2, 3, 4) else "left")
-    for row in cells:
-        table.add_row(*row)
-    file = io.StringIO()
-    console = Console(file=file, width=WIDTH, highlight=False, markup=False)
-    console.print(table)
-    lines = [line.rstrip() for line in file.getvalue().splitlines()]
-    return "\n".join([*lines, "", _totals(parts), ""])
-
-
-def _markdown(cells: Sequence[Sequence[str]], parts: Sequence[Part]) -> str:
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|---:|---:|---:|---|"]
-    lines += ["| " + " | ".join(c.replace("|", r"\|") for c in row) + " |" for row in cells]
-    return "\n".join([*lines, "", _totals(parts), ""])
 
 
 def _json(parts: Sequence[Part]) -> dict[str, object]:

@@ -1,17 +1,14 @@
 """What freezing saves, as tables of medians and of ratios with their spread."""
 
-import io
 from collections.abc import Sequence
 from operator import attrgetter, methodcaller
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from stepscope.evidence.savings import Measured, Ratio, Variant
 from stepscope.reporters.content.printable import one_line
+from stepscope.reporters.tables import grid
 
-FORMATS = ("text", "json", "markdown")
 WIDTH = 200  # more than the columns take: a number is never cut
 MIB = 1 << 20
 MEDIANS = (
@@ -37,13 +34,15 @@ Rows = list[tuple[str, ...]]
 
 
 def render(measured: Measured, form: str) -> str:
-    """Return the tables in one of `FORMATS`, with the prediction beside the measurement."""
+    """Return the tables in one of `grid.FORMATS`, with the prediction beside the measurement."""
     if form == "json":
-        return msgspec.json.format(msgspec.json.encode(_json(measured)), indent=2).decode() + "\n"
+        return grid.json(_json(measured))
     variants = [each for each in Variant if measured.of(each)]
-    table = _markdown if form == "markdown" else _text
-    medians = table(MEDIANS, [_medians(measured, each) for each in variants])
-    ratios = table(RATIOS, [_ratios(measured, each) for each in variants])
+    table = grid.markdown if form == "markdown" else _text
+    medians = table(
+        MEDIANS, [_medians(measured, each) for each in variants], range(1, len(MEDIANS))
+    )
+    ratios = table(RATIOS, [_ratios(measured, each) for each in variants], range(1, len(RATIOS)))
     return "\n".join(
         [*_heading(measured), "", *medians, "", *ratios, "", *_remarks(measured, form), ""]
     )
@@ -118,21 +117,9 @@ def _remarks(measured: Measured, form: str) -> list[str]:
     return [f"- {each}" for each in said] if form == "markdown" else said
 
 
-def _text(headings: Sequence[str], rows: Rows) -> list[str]:
-    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 1, 0, 0))
-    for number, heading in enumerate(headings):
-        shown = heading.replace(", ", "\n").replace(" / ", "\n/ ")
-        table.add_column(shown, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    file = io.StringIO()
-    Console(file=file, width=WIDTH, highlight=False, markup=False).print(table)
-    return [line.rstrip() for line in file.getvalue().splitlines()]
-
-
-def _markdown(headings: Sequence[str], rows: Rows) -> list[str]:
-    lines = [f"| {' | '.join(row)} |" for row in (tuple(headings), *rows)]
-    return [lines[0], "|---" + "|---:" * (len(headings) - 1) + "|", *lines[1:]]
+def _text(headings: Sequence[str], rows: Rows, right: range) -> list[str]:
+    shown = [heading.replace(", ", "\n").replace(" / ", "\n/ ") for heading in headings]
+    return grid.text(shown, rows, right, gap=1, width=WIDTH)
 
 
 def _json(measured: Measured) -> dict[str, object]:
