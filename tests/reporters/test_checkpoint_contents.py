@@ -5,6 +5,7 @@ import re
 import unicodedata
 
 import pytest
+import torch
 
 from stepscope.core import Recording
 from stepscope.core.joining import join
@@ -112,3 +113,30 @@ def test_bytes_are_said_in_units_of_1024(nbytes: int, said: str) -> None:
 
 def test_a_report_on_a_program_has_no_such_section(report: Report) -> None:
     assert sections(report.run.seen) == ()
+
+
+def test_values_are_mean_and_deviation_over_all_elements_of_a_module() -> None:
+    torch.manual_seed(0)
+    parts = [torch.randn(50, dtype=torch.float64) + 3, torch.randn(200, dtype=torch.float64) * 2]
+    tensors = tuple(
+        TensorFacts(
+            name=f"head.{name}",
+            part="model",
+            shape=tuple(each.shape),
+            dtype="float64",
+            nbytes=each.nbytes,
+            mean=each.mean().item(),
+            deviation=each.std(correction=0).item(),
+        )
+        for name, each in zip(("bias", "weight"), parts, strict=True)
+    )
+    file = CheckpointFile(path="a", format="torch", writer="w", nbytes=1, tensors=tensors)
+    (table,) = [each for each in sections(Recording(file)) if each.title == "model"]
+    whole = torch.cat(parts)
+    assert table.columns[5] == "values"
+    assert table.rows[0][5] == f"{whole.mean():.2g} ± {whole.std(correction=0):.2g}"
+
+
+def test_a_file_without_a_model_says_so() -> None:
+    file = CheckpointFile(path="a", format="torch", writer="w", nbytes=1, tensors=())
+    assert ("model", "none") in sections(Recording(file))[0].rows

@@ -68,13 +68,13 @@ class OptimizerFacts(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[GroupFacts, ...]
     slots: tuple[Slot, ...]  # one for each parameter that has state
     names_from: str  # "the file", "order and shapes", or why they are not known
-    is_certain: bool = True  # every slot has one parameter that it can belong to
+    is_certain: bool = True  # the file names every parameter, or its shape is unique in the model
     nbytes: int = 0
 
     @property
-    def names_are_given(self) -> bool:
-        """Whether the file itself names the parameters, so that nothing was concluded."""
-        return self.names_from.startswith("the file")
+    def has_names(self) -> bool:
+        """Whether every slot has a name, certain or possible."""
+        return all(slot.parameter for slot in self.slots)
 
     @property
     def without_state(self) -> tuple[str, ...]:

@@ -70,13 +70,22 @@ def scaled(tmp_path: Path, value: float) -> CheckpointFile:
     return describe(path).evidence
 
 
-@pytest.mark.parametrize(("value", "is_there"), [(4.62, False), (4.64, True), (-0.04, True)])
+@pytest.mark.parametrize(
+    ("value", "is_there", "confidence"),
+    [
+        (4.62, False, "certain"),
+        (4.64, True, "possible"),  # were it no logarithm, 4.64 would be within the bounds
+        (102.9, True, "possible"),
+        (103.1, True, "certain"),
+        (-0.04, True, "certain"),
+    ],
+)
 def test_a_scale_beyond_its_bounds_is_a_symptom(
-    tmp_path: Path, *, value: float, is_there: bool
+    tmp_path: Path, *, value: float, is_there: bool, confidence: str
 ) -> None:
     seen = symptom("CON001", (), scaled(tmp_path, value))
     assert seen is not None
-    assert (seen.is_there, seen.confidence) == (is_there, "certain")
+    assert (seen.is_there, seen.confidence) == (is_there, confidence)
 
 
 def test_a_file_without_a_scale_says_nothing_of_it(tmp_path: Path) -> None:

@@ -92,6 +92,38 @@ def test_it_is_said_that_the_names_are_not_unique(net: Net, tmp_path: Path) -> N
     assert found.slots[0].candidates == 3  # blocks of one shape
 
 
+@pytest.mark.parametrize(("width", "is_certain"), [(6, False), (5, True)])
+def test_a_name_is_certain_only_where_no_other_parameter_has_the_shape(
+    tmp_path: Path, *, width: int, is_certain: bool
+) -> None:
+    model = nn.Sequential(nn.Linear(6, 6, bias=False), nn.Linear(6, width, bias=False))
+    optimizer = torch.optim.AdamW(
+        reversed([*model.parameters()]) if width == 6 else model.parameters()
+    )
+    model(torch.randn(2, 6)).sum().backward()
+    optimizer.step()
+    torch.save(
+        {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "a.pt"
+    )
+    (found,) = read(tmp_path / "a.pt").optimizers
+    assert found.is_certain is is_certain
+    said = "possible for 2, if groups follow the model's order"
+    assert (
+        found.names_from.endswith("certain for 2 of 2 parameters, whose shapes are unique")
+        is is_certain
+    )
+    assert (said in found.names_from) is not is_certain
+
+
+def test_an_optimizer_alone_lacks_nothing_of_its_own(net: Net, tmp_path: Path) -> None:
+    optimizer = torch.optim.AdamW(net.parameters())
+    torch.optim.lr_scheduler.StepLR(optimizer, 10)
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    found = read(tmp_path / "optimizer.pt")
+    assert found.lacks == ()
+    assert found.optimizers[0].path == "the file"
+
+
 def test_names_that_the_file_has_are_used(net: Net, tmp_path: Path) -> None:
     optimizer = torch.optim.AdamW(net.blocks[1].named_parameters(prefix="blocks.1"))
     step(net, optimizer)

@@ -154,13 +154,13 @@ def _visit(found: Layout, path: str, node: Tree, depth: int) -> None:
 def _table(found: Layout, path: str, node: dict[Key, Tree], depth: int) -> None:
     key = path.rpartition("/")[2]
     if _is_optimizer(node):
-        found.optimizers[path or "(the file)"] = node
+        found.optimizers[path or "the file"] = node
         # MMEngine keeps the scaler inside the optimizer.
         _children(found, path, {k: v for k, v in node.items() if k == "loss_scaler"}, depth)
     elif _is_schedule(node):
-        found.schedulers[path or "(the file)"] = node
+        found.schedulers[path or "the file"] = node
     elif _is_scaler(node):
-        found.scalers[path or "(the file)"] = node
+        found.scalers[path or "the file"] = node
     elif key in ("loops", "callbacks", "message_hub"):
         found.others[path] = {"loops": "loop", "callbacks": "callback"}.get(key, "log")
         _children(found, path, node, depth)

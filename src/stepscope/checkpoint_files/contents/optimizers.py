@@ -1,5 +1,6 @@
 """An optimizer's state by the names of the parameters that it belongs to."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,16 @@ KINDS = (  # what torch's optimizers keep for a parameter
 
 
 @dataclass(frozen=True, slots=True)
+class _Names:
+    """What the numbered entries of an optimizer are called."""
+
+    source: str  # a sentence that says how they were found
+    names: Mapping[Key, str]  # by key
+    choices: Mapping[Key, int]  # how many parameters each entry without a name may be
+    certain: frozenset[Key]  # named by the file, or of a shape that no other parameter has
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """What an optimizer can hold."""
 
@@ -40,7 +51,8 @@ def described(
     groups = _groups(node["param_groups"])
     keys = [_keys(group) for group in groups]
     flat = [key for group in keys for key in group]
-    names, choices, source = _named(groups, keys, state, parameters)
+    named = _named(groups, keys, state, parameters)
+    names, choices = named.names, named.choices
     slots = tuple(
         _slot(key, names.get(key, ""), choices.get(key, 1), state[key], values)
         for key in [*(key for key in flat if key in state), *(k for k in state if k not in flat)]
@@ -60,8 +72,8 @@ def described(
             for at, group in enumerate(groups)
         ),
         slots=slots,
-        names_from=source,
-        is_certain=all(slot.parameter for slot in slots),
+        names_from=named.source,
+        is_certain=named.certain.issuperset([*flat, *state]),
         nbytes=sum(
             tensor.nbytes
             for entries in state.values()
@@ -92,19 +104,20 @@ def _named(
     keys: list[list[Key]],
     state: Mapping[Key, Tree],
     parameters: Parameters,
-) -> tuple[dict[Key, str], dict[Key, int], str]:
-    """Return names by key, how many parameters each may be, and a sentence that says how."""
+) -> _Names:
     flat = [key for group in keys for key in group]
     if flat and all(isinstance(key, str) for key in flat):
-        return {key: str(key) for key in flat}, {}, "the file: its keys are names"
+        as_given = {key: str(key) for key in flat}
+        return _Names("the file: its keys are names", as_given, {}, frozenset(flat))
     own = [list(n) if isinstance(n := g.get("param_names"), list | tuple) else [] for g in groups]
     listed = [name for names in own for name in names]
     if flat and [len(names) for names in own] == [len(group) for group in keys]:
-        named = {key: str(name) for key, name in zip(flat, listed, strict=True)}
-        return named, {}, "the file: its groups list them"
+        as_given = {key: str(name) for key, name in zip(flat, listed, strict=True)}
+        return _Names("the file: its groups list them", as_given, {}, frozenset(flat))
     unknown: dict[Key, int] = dict.fromkeys(flat, 0)
     if not parameters.shapes:
-        return {}, unknown, "not known: the file has no model to take them from"
+        why = "not known: the file has no model to take them from"
+        return _Names(why, {}, unknown, frozenset())
     # MMEngine, and layer-wise learning rates, make one group for each parameter, in order.
     is_one_each = len(keys) > 1 and all(len(group) == 1 for group in keys)
     entries = [
@@ -113,14 +126,19 @@ def _named(
     choices, source = _chosen(entries, parameters)
     if not all(choices):
         why = "not known: its shapes are not those of the model, in any order"
-        return {}, unknown, why
+        return _Names(why, {}, unknown, frozenset())
     picks = dict(zip(flat, choices, strict=True))
     sure = {key: each[0] for key, each in picks.items() if len(each) == 1}
     several = {key: len(each) for key, each in picks.items() if len(each) > 1}
-    how_sure = "only one reading is possible where groups follow the model's order"
-    if several:
-        how_sure = f"unique for {len(sure)} of {len(picks)} parameters"
-    return sure, several, f"{source}: {how_sure}"
+    numbers = Counter(parameters.shapes.values())
+    # One of equal shapes may have been handed over in another order than the model's.
+    certain = frozenset(
+        key for key in sure if (shape := _shape(state.get(key))) and numbers[shape] == 1
+    )
+    how_sure = f"certain for {len(certain)} of {len(picks)} parameters, whose shapes are unique"
+    if possible := len(sure) - len(certain):
+        how_sure += f"; possible for {possible}, if groups follow the model's order"
+    return _Names(f"{source}: {how_sure}", sure, several, certain)
 
 
 def _chosen(

@@ -32,8 +32,8 @@ def parts(found: Layout, values: Values) -> Iterator[PartFacts]:
 def lacks(
     found: Layout, optimizers: tuple[OptimizerFacts, ...], banks: tuple[Bank, ...]
 ) -> Iterator[Lack]:
-    """Yield what is not there, of a file that carries an optimizer."""
-    if not optimizers:
+    """Yield what is not there, of a file that carries a model and an optimizer."""
+    if not (optimizers and found.model):
         return
     scheduled = [g for each in optimizers for g in each.groups if g.initial_lr is not None]
     if scheduled and not found.schedulers:

@@ -36,13 +36,23 @@ def _scale(modules: tuple[str, ...], file: CheckpointFile) -> Symptom | None:
         return None
     said: list[str] = []
     for name, value in scales:
-        effective = math.exp(min(value, 700.0)) if "scale" in name else 1 / value if value else 0.0
-        inside = LEAST * (1 - ROUNDING) <= effective <= MOST * (1 + ROUNDING)
-        if not inside:
+        is_scale = "scale" in name
+        effective = math.exp(min(value, 700.0)) if is_scale else 1 / value if value else 0.0
+        if not _is_inside(effective):
+            # A program may keep the scale itself under this name, and no logarithm.
+            certain = not (is_scale and _is_inside(value))
             reason = f"{name} is {value:.5g}: multiplies by {effective:.4g}, beyond 1 to 100"
-            return Symptom(is_there=True, confidence="certain", reason=reason)
+            if not certain:
+                reason += ", if it is a logarithm"
+            return Symptom(
+                is_there=True, confidence="certain" if certain else "possible", reason=reason
+            )
         said.append(f"{name} is {value:.5g}: multiplies by {effective:.4g}")
     return Symptom(is_there=False, confidence="certain", reason="; ".join(said))
+
+
+def _is_inside(scale: float) -> bool:
+    return LEAST * (1 - ROUNDING) <= scale <= MOST * (1 + ROUNDING)
 
 
 def _zero_lr(modules: tuple[str, ...], file: CheckpointFile) -> Symptom | None:
@@ -61,8 +71,8 @@ def _zero_lr(modules: tuple[str, ...], file: CheckpointFile) -> Symptom | None:
 
 
 def _not_held(modules: tuple[str, ...], file: CheckpointFile) -> Symptom | None:
-    certain = file.optimizers and all(each.is_certain for each in file.optimizers)
-    if not certain or not modules:
+    has_names = file.optimizers and all(each.has_names for each in file.optimizers)
+    if not has_names or not modules:
         return None
     held = {name for o in file.optimizers for g in o.groups for name in g.parameters}
     if any(name.startswith("#") for name in held):
@@ -119,7 +129,7 @@ def _not_finite(modules: tuple[str, ...], file: CheckpointFile) -> Symptom:
 
 def _surely(file: CheckpointFile) -> str:
     """Say how sure a symptom is that rests on the names of the optimizer's parameters."""
-    return "certain" if all(each.names_are_given for each in file.optimizers) else "likely"
+    return "certain" if all(each.is_certain for each in file.optimizers) else "possible"
 
 
 def _concerns(names: tuple[str, ...], modules: tuple[str, ...]) -> bool:

@@ -65,14 +65,12 @@ def size(nbytes: float) -> str:
 def _identity(file: CheckpointFile) -> Section:
     model = file.model
     elements, held = sum(each.elements for each in model), size(_own_bytes(model))
+    said = f"{len(model)} tensors, {elements:,} elements, {held}, {_dtypes(model)}"
     rows = [
         ("file", f"{file.path}"),
         ("format", f"{file.format}, {size(file.nbytes)}" + _several(file.files)),
         ("written by", file.writer),
-        (
-            "model",
-            f"{len(model)} tensors, {elements:,} elements, {held}, {_dtypes(model)}",
-        ),
+        ("model", said if model else "none"),
     ]
     if file.counters:
         shown = ", ".join(
@@ -133,14 +131,9 @@ def _by_module(tensors: Sequence[TensorFacts]) -> list[tuple[str, list[TensorFac
 
 def _row(name: str, tensors: Sequence[TensorFacts]) -> tuple[str, ...]:
     elements = sum(each.elements for each in tensors)
-    weights = [each for each in tensors if each.deviation is not None and each.elements > 1]
-    count = sum(each.elements for each in weights)
-    spread = ""
-    if count:
-        square = sum(each.elements * ((each.deviation or 0) ** 2) for each in weights) / count
-        spread = f"± {square**0.5:.2g}"
-    elif len(tensors) == 1 and tensors[0].value is not None:
-        spread = f"{tensors[0].value:.5g}"
+    values = _spread(tensors)
+    if not values and len(tensors) == 1 and tensors[0].value is not None:
+        values = f"{tensors[0].value:.5g}"
     nbytes = _own_bytes(tensors)
     return (
         name or "(all)",
@@ -148,9 +141,25 @@ def _row(name: str, tensors: Sequence[TensorFacts]) -> tuple[str, ...]:
         f"{elements:,}",
         size(nbytes),
         _dtypes(tensors),
-        spread,
+        values,
         _odd(tensors),
     )
+
+
+def _spread(tensors: Sequence[TensorFacts]) -> str:
+    """Say mean and standard deviation over the elements of all tensors that have several."""
+    known = [
+        (each.elements, each.mean, each.deviation)
+        for each in tensors
+        if each.mean is not None and each.deviation is not None and each.elements > 1
+    ]
+    if not known:
+        return ""
+    count = sum(number for number, _, _ in known)
+    mean = sum(number * own for number, own, _ in known) / count
+    # The variance of all is that within the tensors and that between their means.
+    variance = sum(n * (within**2 + (own - mean) ** 2) for n, own, within in known) / count
+    return f"{mean:.2g} ± {variance**0.5:.2g}"
 
 
 def _odd(tensors: Sequence[TensorFacts]) -> str:

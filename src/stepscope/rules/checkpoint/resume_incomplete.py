@@ -15,7 +15,8 @@ Save what is missing next to the optimizer: `scheduler.state_dict()`, the epoch 
 `torch.get_rng_state()` and those of CUDA, NumPy and Python.
 
 ## Limits
-A file of weights alone is not meant to resume from and is not judged. Whether the training used a
+A file of weights alone is not meant to resume from and is not judged, nor is one of an optimizer
+alone, as Transformers and Accelerate write it: give the folder. Whether the training used a
 gradient scaler, an average of the weights or a bank cannot be told from a file that has none. A
 schedule that is computed from the step (and not by a scheduler object) leaves no `initial_lr`.
 
@@ -25,6 +26,8 @@ schedule that is computed from the step (and not by a scheduler object) leaves n
 - https://docs.pytorch.org/docs/stable/notes/randomness.html
 """
 
+import msgspec
+
 from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
 from stepscope.evidence.checkpoint_file import (
     CheckpointFile,
@@ -32,6 +35,7 @@ from stepscope.evidence.checkpoint_file import (
     GroupFacts,
     Lack,
     OptimizerFacts,
+    TensorFacts,
 )
 
 
@@ -39,6 +43,8 @@ from stepscope.evidence.checkpoint_file import (
 def resume_incomplete(file: CheckpointFile) -> Findings:
     if not file.is_resumable:
         raise NotJudged("the file has no optimizer: it is not meant to resume from")
+    if not file.model:
+        raise NotJudged("the file has an optimizer and no model: the rest is in other files")
     proved = [each for each in file.lacks if each.is_proved]
     others = [each for each in file.lacks if not each.is_proved]
     for each in proved:
@@ -78,10 +84,15 @@ def skips_when_the_file_has_weights_only(watch: Watch) -> None:
     )
 
 
+def skips_when_the_file_has_an_optimizer_alone(watch: Watch) -> None:
+    watch.saw(msgspec.structs.replace(_saved(), tensors=()))
+
+
 def _saved(*lacks: Lack) -> CheckpointFile:
+    weight = TensorFacts(name="head.weight", part="model", shape=(2,), dtype="float32", nbytes=8)
     group = GroupFacts(index=0, parameters=("head.weight",), lr=1e-3, initial_lr=1e-3)
     optimizer = OptimizerFacts(path="optimizer", groups=(group,), slots=(), names_from="the file")
     return CheckpointFile(
-        path="last.pth", format="torch", writer="torch.save", nbytes=100, tensors=(),
+        path="last.pth", format="torch", writer="torch.save", nbytes=100, tensors=(weight,),
         optimizers=(optimizer,), counters=(Counter(name="epoch", value=3),), lacks=lacks,
     )  # fmt: skip
