@@ -398,3 +398,35 @@ def test_tensors_are_saved_and_copied_without_a_trace() -> None:
 
     record_example(run)
     assert kept == {}
+
+
+class Brighter(nn.Module):
+    """An augmentation: a module without parameters, called before the model."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image * 1.1
+
+
+def test_what_an_augmentation_made_is_an_input_of_the_model() -> None:
+    class Scorer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 1)
+
+        def forward(self, visible: list[Tensor], infrared: list[Tensor]) -> Tensor:
+            return self.layer(torch.stack(visible)).mean() + 0 * len(infrared)
+
+    def program(_: object) -> None:
+        model, brighter = Scorer(), Brighter()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(STEPS):
+            visible, infrared = ([brighter(torch.rand(3, 8))] for _ in range(2))
+            model(visible, infrared).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    found, _ = observe(program)
+    assert {each.name: each.reaches_loss for each in found.inputs} == {
+        "visible": True,
+        "infrared": False,
+    }

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -48,6 +49,33 @@ def recorded(total: Make, *, steps: int = 2, backwards: int = 1) -> LossTerms:
     assert not observation.run.faults
     (found,) = (each for each in observation.evidence if isinstance(each, LossTerms))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    terms: dict[str, torch.Tensor]
+
+
+def test_terms_are_named_by_a_dataclass_without_a_dictionary_of_its_own() -> None:
+    class Handing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.detector = Detector()
+
+        def forward(self, x: torch.Tensor) -> Losses:
+            return Losses(self.detector(x))
+
+    model = Handing()
+    observation = Observation([ValueTracing, LossTermsProbe], steps=2)
+    with observation:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for _ in range(2):
+            sum(model(torch.randn(6, 4)).terms.values()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert not observation.run.faults
+    (found,) = (each for each in observation.evidence if isinstance(each, LossTerms))
+    assert weights(found) == {"loss_cls": 1.0, "loss_box": 1.0}
 
 
 def weights(found: LossTerms) -> dict[str, float | None]:

@@ -32,7 +32,10 @@ def in_output(output: Any) -> Iterator[Named]:
     if isinstance(output, Mapping):
         yield from _in_mapping(output)
     elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        yield from _in_mapping(vars(output))
+        # not vars(): a dataclass with slots has no __dict__
+        yield from _in_mapping(
+            {each.name: getattr(output, each.name, None) for each in dataclasses.fields(output)}
+        )
     elif isinstance(output, tuple | list):
         for each in output[:4]:
             if isinstance(each, Mapping):

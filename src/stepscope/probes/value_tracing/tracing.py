@@ -129,7 +129,7 @@ class ValueTracing(Probe):
             tracer.evaluating = True
             self._blind = depth
             self._look_away()
-        elif depth == 1:
+        elif depth == 1 and next(module.parameters(), None) is not None:  # no augmentation
             for name, tensor in named_tensors(_by_name(module, args, kwargs)):
                 known = tracer.value(tensor) if is_floating(tensor) else _NOT_FLOATING
                 if known is None or known.operation == INPUT:  # a batch may come again
