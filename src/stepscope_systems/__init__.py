@@ -1,0 +1,1 @@
+"""Training systems that verify themselves with stepscope."""

@@ -1,0 +1,1 @@
+"""Pairs of images and their boxes: read, checked, split, augmented, collated."""

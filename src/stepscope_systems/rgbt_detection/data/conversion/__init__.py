@@ -1,0 +1,1 @@
+"""Lists of pairs written in the layouts that other programs read."""

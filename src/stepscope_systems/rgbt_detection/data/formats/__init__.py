@@ -1,0 +1,1 @@
+"""Annotation files, one format a module: read and written, without a look at any image."""
