@@ -1,0 +1,1 @@
+"""What a detector saw, felt and learnt, as pictures in one HTML file that needs nothing else."""

@@ -1,0 +1,1 @@
+"""Detects people in pairs that nobody annotated: images, folders, videos."""
