@@ -14,6 +14,8 @@ from stepscope.cli.freeze import freeze
 from stepscope.cli.inspect import EXAMPLES as INSPECTING
 from stepscope.cli.inspect import inspect
 from stepscope.cli.rule import rule
+from stepscope.cli.train import EXAMPLES as SYSTEMS
+from stepscope.cli.train import train
 from stepscope.version import __version__
 
 # Plain help: rich would draw boxes, and take longer to import than all the rest.
@@ -37,6 +39,12 @@ app.command(
 app.command(
     short_help="Show what is in a checkpoint, and what is odd about it.", epilog=INSPECTING
 )(inspect)
+# Everything after SYSTEM belongs to the system.
+app.command(
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+    short_help="Train one of the systems that verify themselves.",
+    epilog=SYSTEMS,
+)(train)
 app.command(short_help="Show a rule: what it proves, and what to do. Without a code, list all.")(
     rule
 )

@@ -1,0 +1,1 @@
+"""The commands beside training: evaluate, predict, validate, convert, synthesise."""
