@@ -1,0 +1,1 @@
+"""What the visible/infrared detector learns, and what its parts cost."""
