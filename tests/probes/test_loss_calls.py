@@ -144,3 +144,34 @@ def test_the_functions_are_put_back() -> None:
     before = functional.cross_entropy
     observed(lambda x: functional.cross_entropy(x, torch.tensor([0])), torch.zeros(1, 2))
     assert functional.cross_entropy is before
+
+
+def test_rows_are_counted_in_which_another_column_holds_the_logit_of_the_target() -> None:
+    logits = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 1, 2, 3, 4, 5])
+    for row in (1, 4):
+        logits[row, 8] = logits[row, targets[row]]
+    logits[2, 7] = logits[2, 8]  # two negatives that are alike
+    oracle = sum(logits[i].tolist().count(logits[i, t]) > 1 for i, t in enumerate(targets)) / 6
+    call = only_call(observed(lambda x: functional.cross_entropy(x, targets), logits))
+    assert call.repeated == pytest.approx(oracle) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("distance", "repeated"), [(0.9e-5, 1.0), (1.1e-5, 0.0)])
+def test_logits_are_alike_within_a_hundred_thousandth_of_their_range(
+    distance: float, repeated: float
+) -> None:
+    logits = torch.tensor([[0.0, 1.0, 0.25, 0.5, distance]])
+    targets = torch.tensor([0])
+    assert only_call(
+        observed(lambda x: functional.cross_entropy(x, targets), logits)
+    ).repeated == pytest.approx(repeated)
+
+
+def test_rows_and_their_targets_are_sampled_together() -> None:
+    logits = torch.randn(700, 5, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.randint(0, 5, (700, 3), generator=torch.Generator().manual_seed(1))
+    other = (targets + 1) % 5
+    logits.scatter_(1, other[:, None], logits.gather(1, targets[:, None]))
+    call = only_call(observed(lambda x: functional.cross_entropy(x, targets), logits))
+    assert call.repeated == 1.0

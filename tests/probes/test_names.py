@@ -77,6 +77,20 @@ def test_settled_names_stay_when_a_new_root_appears() -> None:
     assert names.tensor(net.head.bias) == "head.bias"
 
 
+@pytest.mark.parametrize("is_called", [False, True])
+def test_a_root_that_a_forward_makes_is_there_once_it_was_called(*, is_called: bool) -> None:
+    net = Net()
+    names = Names(net.parameters)
+    names.grow_stale(settle=True)
+    assert names.roots() == [net]
+    made = {"projector": nn.Linear(2, 2)}
+    if is_called:
+        names.called_within(made["projector"])
+    names.grow_stale()
+    assert (made["projector"] in names.roots()) is is_called
+    assert names.tensor(net.head.bias) == "head.bias"
+
+
 def test_a_tensor_of_no_module_keeps_the_name_it_is_given() -> None:
     loose = torch.zeros(3, requires_grad=True)
     names = Names(lambda: [loose])

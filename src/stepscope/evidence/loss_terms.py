@@ -31,11 +31,22 @@ class DanglingLoss(msgspec.Struct, frozen=True, kw_only=True):
     at: Place
 
 
+class LostLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """A loss that a module handed out as nan or inf, in a step in which no backward reached it."""
+
+    name: str
+    module: str
+    value: float
+    step: int  # the first such
+    at: Place
+
+
 class LossTerms(Evidence, frozen=True, kw_only=True):
     """The summands of every backward root, and scalars that never became one."""
 
     obtained_by: ClassVar[str] = "a backward call on a traced loss"
     terms: tuple[LossTerm, ...]
     dangling: tuple[DanglingLoss, ...] = ()
+    lost: tuple[LostLoss, ...] = ()
     values_read: tuple[str, ...] = ()  # names of losses in dictionaries, zero constants included
     reached: tuple[str, ...] = ()  # names the program gave to what lies below a backward root

@@ -22,6 +22,7 @@ class LossCall(msgspec.Struct, frozen=True, kw_only=True):
     ignored: float  # share of the targets equal to `ignore_index`, or of rows without a target
     majority: float | None = None  # share of the most frequent class among the targets
     diagonal: bool = False  # targets are 0..N-1: each row's positive is its own column
+    repeated: float = 0.0  # share of the rows in which another column holds the target's logit too
     label_smoothing: float = 0.0
     reduction: str = "mean"
     weighted: bool = False  # class or element weights were given

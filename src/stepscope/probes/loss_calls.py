@@ -204,6 +204,7 @@ def _frozen(call: _Call) -> LossCall:
         ignored=_known(seen["ignored"]) or 0.0,
         majority=_known(seen["majority"]) if seen["majority"] >= 0 else None,
         diagonal=seen["diagonal"] == 1.0,
+        repeated=_known(seen["repeated"]) or 0.0,
         label_smoothing=call.label_smoothing,
         reduction=call.reduction,
         weighted=call.weighted,

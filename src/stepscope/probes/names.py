@@ -36,11 +36,17 @@ class Names:
         self._called: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
         self._settled = False
         self._fresh = False
+        self._incomplete = False  # a module was called that no root is known to hold
 
     def called(self, module: nn.Module) -> None:
         """Take note of a module that the program calls from outside of any other."""
         if module not in self._called:
             self._called[module] = len(self._called)
+
+    def called_within(self, module: nn.Module) -> None:
+        """Take note of a module that another one calls: it may have made it only now."""
+        if module not in self._modules and module.__dict__.get("_parameters"):
+            self._incomplete = True
 
     def grow_stale(self, *, settle: bool = False) -> None:
         """Let the next question look for modules again: the program has moved on."""
@@ -51,7 +57,7 @@ class Names:
         """Look for modules. About 0.1 s in a process with 10^6 objects."""
         if self._fresh:
             return
-        self._fresh = True
+        self._fresh, self._incomplete = True, False
         modules = [m for m in gc.get_objects() if issubclass(type(m), nn.Module)]
         known = {id(module) for module in modules}
         modules += [m for m in list(self._called) if id(m) not in known]  # after gc.freeze()
@@ -112,7 +118,7 @@ class Names:
 
     def roots(self) -> list[nn.Module]:
         """Return the live roots: those that were there, or have been called since."""
-        if not self._settled or not self._roots:
+        if not self._settled or not self._roots or self._incomplete:
             self.refresh()
         return list(self._roots)
 

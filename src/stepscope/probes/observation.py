@@ -157,6 +157,8 @@ class Observation:
                 self.run.names.called(module)
                 if self._full or _leads_to_a_step(module):
                     self._begin()
+            else:
+                self.run.names.called_within(module)
             running.append(module)
             try:
                 self._tell("module_called", module, args, kwargs)

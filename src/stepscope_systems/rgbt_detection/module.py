@@ -180,7 +180,7 @@ class DetectionModule(pl.LightningModule):
         if bool(torch.isfinite(total)):
             return
         broken = ", ".join(
-            f"{name} {float(term):g}"
+            f"{name} {float(term.detach()):g}"
             for name, term in terms.items()
             if not bool(torch.isfinite(term))
         )

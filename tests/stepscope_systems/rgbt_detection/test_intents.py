@@ -38,12 +38,11 @@ def checked(stage: str, *options: str, folder: Path) -> tuple[int, dict[str, Any
 def test_a_stage_is_what_its_intent_says(stage: str, stage1: Path, tmp_path: Path) -> None:
     start = ["--checkpoint", str(stage1 / "best.ckpt")] if stage == "stage2" else []
 
-    code, report, said = checked(
+    code, _, said = checked(
         stage, "--output", str(share_data(stage1.parent, tmp_path)), *start, folder=tmp_path
     )
 
     assert code == 0, said
-    print(json.dumps(report)[:3000])
 
 
 def test_a_body_that_is_not_frozen_breaks_the_intent_of_stage_2(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stepscope.core import Place
-from stepscope.evidence.loss_terms import DanglingLoss, LossTerm, LossTerms
+from stepscope.evidence.loss_terms import DanglingLoss, LossTerm, LossTerms, LostLoss
 
 
 @dataclass(slots=True)
@@ -57,6 +57,7 @@ class Terms:
         self.backwards = 0
         self._terms: dict[tuple[object, ...], _Term] = {}
         self._handed_out: dict[tuple[str, str], tuple[Dangling, float]] = {}
+        self._lost: dict[tuple[str, str], LostLoss] = {}
         self._steps = 0
 
     def add(
@@ -93,6 +94,12 @@ class Terms:
                 (loss.name, loss.module), (loss, math.nan if value is None else value)
             )
             known[0].reached |= loss.reached
+            if value is not None and not math.isfinite(value) and not loss.reached:
+                self._lose(loss, value, step)
+
+    def _lose(self, loss: Dangling, value: float, step: int) -> None:
+        lost = LostLoss(name=loss.name, module=loss.module, value=value, step=step, at=loss.at)
+        self._lost.setdefault((loss.name, loss.module), lost)
 
     def _take(
         self,
@@ -122,6 +129,7 @@ class Terms:
                 for d, value in self._handed_out.values()
                 if not d.reached
             ),
+            lost=tuple(self._lost.values()),
             values_read=tuple(self.read),
             reached=tuple(self.reached),
         )

@@ -5,6 +5,9 @@ The total on which a backward began is the weighted sum shown. Weights are the f
 between a term and the total; a division by the number of accumulated batches and the factor of a
 `GradScaler` are left out. A declared weight that differs by more than 1 % gives a warning.
 
+A term that one total adds up several times, as it does where a dictionary of losses holds
+their sum too and all of it is summed, has the sum of these weights.
+
 ## Why it matters
 A weight in a configuration file is a wish. A default that shadows it, a second multiplication, or
 a mean over terms changes the total without changing the file.
@@ -21,6 +24,10 @@ the program (a key, an attribute, a variable), or against declared weights.
 - 1 %: a weight is written in one to three digits; float32 rounding is below 0.0001 %.
 """
 
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
 from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
 from stepscope.evidence.intent import Intent
 from stepscope.evidence.loss_terms import LossTerm, LossTerms
@@ -30,10 +37,11 @@ from stepscope.evidence.loss_terms import LossTerm, LossTerms
 def weight_recovered(terms: LossTerms, intent: Intent | None, *, within: float = 0.01) -> Findings:
     if not terms.terms:
         raise NotJudged("needs a backward on a single number")
+    joined = tuple(_joined(terms.terms))
     declared = intent.loss_weights if intent is not None else {}
     differing = []
     for name, wanted in declared.items():
-        term = next((term for term in terms.terms if _plain(term.name) == _plain(name)), None)
+        term = next((term for term in joined if _plain(term.name) == _plain(name)), None)
         if (
             term is not None
             and term.weight is not None
@@ -50,8 +58,8 @@ def weight_recovered(terms: LossTerms, intent: Intent | None, *, within: float =
             )
     if differing:
         return
-    for at in dict.fromkeys(term.total for term in terms.terms):
-        parts = [term for term in terms.terms if term.total == at][:12]
+    for at in dict.fromkeys(term.total for term in joined):
+        parts = [term for term in joined if term.total == at][:12]
         named = [term for term in parts if term.named_by_model]
         if (len(parts) > 1 and named == parts) or (declared and named):
             yield Finding(
@@ -62,6 +70,20 @@ def weight_recovered(terms: LossTerms, intent: Intent | None, *, within: float =
                 or "no weights are declared",
                 at=at,
             )
+
+
+def _joined(terms: Iterable[LossTerm]) -> Iterator[LossTerm]:
+    """Yield each number once, with all its weight in a total; zeros cannot be told apart."""
+    alike: dict[object, LossTerm] = {}
+    for place, term in enumerate(terms):
+        values = term.values if any(term.values) else place
+        key = (term.name, term.at, term.total, term.differentiable, values)
+        known = alike.get(key)
+        if known is None or known.weight is None or term.weight is None:
+            alike[key] = term
+        else:
+            alike[key] = msgspec.structs.replace(known, weight=known.weight + term.weight)
+    yield from alike.values()
 
 
 def _said(term: LossTerm) -> str:
@@ -114,6 +136,37 @@ def fails_with_a_note_only_when_the_weight_is_half_a_percent_off(watch: Watch) -
     out = model(torch.randn(8, 4))
     loss_cls, loss_box = out.square().mean(), out.abs().mean()
     (loss_cls + 0.5 * loss_box).backward()
+    optimizer.step()
+
+
+def fails_with_a_warning_when_a_term_is_in_the_total_twice(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent(losses={"cls": 1.0, "box": 0.5}))
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    out = model(torch.randn(8, 4))
+    losses = {"loss_cls": out.square().mean(), "loss_box": 0.5 * out.abs().mean()}
+    losses["loss_total"] = losses["loss_cls"] + losses["loss_box"]
+    (losses["loss_cls"] + losses["loss_box"] + losses["loss_total"]).backward()
+    optimizer.step()
+
+
+def fails_with_a_note_only_when_two_terms_of_one_line_are_both_zero(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent(losses={"cls": 1.0}))
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total = torch.zeros(())
+    for out in model(torch.randn(8, 4)).unbind(1):
+        loss_cls = (out - 1e6).relu().mean()
+        total = total + loss_cls
+    total.backward()
     optimizer.step()
 
 

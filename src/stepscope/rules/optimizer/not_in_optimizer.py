@@ -7,7 +7,8 @@ program holds it, and its bits did not change over the recorded steps.
 ## Why it matters
 The parameter keeps its initial values for the whole run. Its gradient is computed and thrown
 away, nothing is logged, and the loss still falls, because the rest of the model learns around it.
-The usual cause is a layer that was added or replaced after the optimizer was made.
+The usual cause is a layer that was added or replaced after the optimizer was made, or one that a
+forward makes and keeps in a plain dictionary or list.
 
 ## What to do
 Make the optimizer after the model is complete, or freeze the parameter on purpose with
@@ -84,6 +85,29 @@ def fails_when_a_part_that_is_a_model_of_its_own_is_forgotten(_: Watch) -> None:
     for _step in range(2):
         optimizer.zero_grad()
         head(encoder(torch.ones(3, 4))).sum().backward()
+        optimizer.step()
+
+
+def fails_when_a_forward_makes_its_own_layer(_: Watch) -> None:
+    import torch
+
+    class Lazy(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(4, 2)
+            self.projectors: dict[str, torch.nn.Module] = {}
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not self.projectors:
+                self.projectors["high"] = torch.nn.Linear(4, 4)
+            out: torch.Tensor = self.head(self.projectors["high"](x))
+            return out
+
+    model = Lazy()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _step in range(2):
+        optimizer.zero_grad()
+        model(torch.ones(3, 4)).sum().backward()
         optimizer.step()
 
 
