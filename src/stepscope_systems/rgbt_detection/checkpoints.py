@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import yaml
+from torch import nn
 
 from stepscope_systems.rgbt_detection.config import Config, ModelConfig, Stage
 from stepscope_systems.rgbt_detection.initialisation import load, weights_in
@@ -75,3 +76,18 @@ def with_options(trained: Trained, config: ModelConfig) -> Detector:
     state = {name: each for name, each in trained.detector.state_dict().items() if name in kept}
     detector.load_state_dict(state)
     return detector.eval()
+
+
+def moved(detector: nn.Module, device: str) -> None:
+    """Move a detector to a device, as a user names it.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    try:
+        detector.to(device)
+    except (RuntimeError, AssertionError) as error:  # the latter: torch was built without it
+        raise ValueError(
+            f"the device {device!r} cannot be had here ({str(error).splitlines()[0]}); expected "
+            "cpu, or cuda where there is a GPU"
+        ) from None

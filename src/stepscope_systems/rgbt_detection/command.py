@@ -23,6 +23,7 @@ from stepscope_systems.rgbt_detection.config import (
     Stage,
     for_stage,
 )
+from stepscope_systems.rgbt_detection.meanings import heading, meanings
 
 Command = Callable[[Sequence[str]], int]
 
@@ -66,6 +67,12 @@ _WRONG_TYPE = re.compile(
     r'Parser key "(?P<key>[\w.]+)":\s+Expected an? (?P<wanted>.+)\. Got value: (?P<value>.*)',
     re.DOTALL,
 )
+# The same, of an option that may also be left open.
+_NO_SUBTYPE = re.compile(
+    r'Parser key "(?P<key>[\w.]+)":\s+Does not validate against any of the Union subtypes\s+'
+    r"Subtypes: \[(?P<wanted>.+)\]\s+Errors:.+Given value: (?P<value>.*)",
+    re.DOTALL,
+)
 _SECTIONS: MappingProxyType[str, type] = MappingProxyType(
     {
         "model": ModelConfig,
@@ -88,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
         _refuse(f"there is no command {name!r}{_nearest(name, commands)}")
     try:
         return commands[name](rest)
-    except (ValueError, FileNotFoundError) as mistake:
+    except (ValueError, OSError) as mistake:  # OSError: a place that cannot be read or written
         _refuse(str(mistake))
 
 
@@ -135,7 +142,10 @@ def configured(arguments: Sequence[str], stage: Stage) -> Config:
         "--preset", default="nano", choices=sorted(PRESETS), help="what the options start from"
     )
     for name, section in _SECTIONS.items():
-        parser.add_class_arguments(section, name)
+        group = parser.add_argument_group(f"{name}: {heading(section)}")
+        group.add_class_arguments(section, name, as_group=False)
+        for option, meaning in meanings(section).items():
+            parser._option_string_actions[f"--{name}.{option}"].help = meaning
     written = _file_first([_long(each) for each in arguments])
     preset = _preset(written)
     defaults = msgspec.to_builtins(for_stage(preset, stage))
@@ -162,10 +172,10 @@ def _built(chosen: Namespace) -> Config:
 
 def _train(arguments: Sequence[str], stage: Stage) -> int:
     config = configured(arguments, stage)
-    from stepscope_systems.rgbt_detection.train import train
+    from stepscope_systems.rgbt_detection.train import say, train
 
     folder = train(config, stage)
-    sys.stderr.write(f"{folder}: best.ckpt, last.ckpt, config.yaml\n")
+    say(f"{folder}: best.ckpt, last.ckpt, config.yaml")
     return 0
 
 
@@ -196,8 +206,9 @@ def _file_first(arguments: list[str]) -> list[str]:
 
 def _told(message: str, known: Sequence[str]) -> str:
     """Say in one sentence what the parser found wrong, and which option is near an unknown one."""
-    if wrong := _WRONG_TYPE.search(message):
-        wanted = re.sub(r"<class '(\w+)'>|typing\.", r"\1", wrong["wanted"])
+    if wrong := _WRONG_TYPE.search(message) or _NO_SUBTYPE.search(message):
+        wanted = wrong["wanted"].replace("<class 'NoneType'>", "null")
+        wanted = re.sub(r"<class '(\w+)'>|typing\.", r"\1", wanted)
         wanted = re.sub(r"Literal\[(.*?)\]", r"one of \1", wanted)
         return f"--{wrong['key']} is {wrong['value']}; expected {wanted}"
     unknown = message.rpartition("nrecognized arguments: ")[2].split(" ")[0].partition("=")[0]

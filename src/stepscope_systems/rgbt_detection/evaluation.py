@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from stepscope_systems.rgbt_detection.checkpoints import Trained, with_options
+from stepscope_systems.rgbt_detection.checkpoints import Trained, moved, with_options
 from stepscope_systems.rgbt_detection.data.dataset import PairedDataset, collate
 from stepscope_systems.rgbt_detection.data.pairs import PairList
 from stepscope_systems.rgbt_detection.metrics.alignment import (
@@ -49,16 +49,20 @@ def evaluate(
     pairs: PairList,
     *,
     methods: Sequence[str] = (),
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Detect by the full model, and by each method named: the same weights with less to go by.
 
-    A baseline that was trained by itself is another checkpoint.
+    A baseline that was trained by itself is another checkpoint. Afterwards the detector is on the
+    CPU again.
 
     Raises:
-        ValueError: a method has another name.
+        ValueError: a method has another name, or there is no such device.
     """
     detectors = {FULL: trained.detector} | {name: _reduced(trained, name) for name in methods}
+    for each in detectors.values():
+        moved(each, device)
     dataset = PairedDataset(
         pairs, eval_boxes=trained.config.data.eval_boxes, missing=trained.config.data.missing
     )
@@ -66,7 +70,8 @@ def evaluate(
     results: dict[str, list[Result]] = {name: [] for name in detectors}
     embedded = _Embedded()
     for number, batch in enumerate(loader, start=1):
-        images = images_of(batch)
+        visible, infrared = images_of(batch)
+        images = ([each.to(device) for each in visible], [each.to(device) for each in infrared])
         for name, detector in detectors.items():
             with torch.no_grad():
                 found = detector(*images)
@@ -74,8 +79,8 @@ def evaluate(
                 results[name].append(
                     result_of(
                         pairs.pairs[sample["index"]],
-                        each["boxes"].double().numpy(),
-                        each["scores"].double().numpy(),
+                        each["boxes"].cpu().double().numpy(),
+                        each["scores"].cpu().double().numpy(),
                         eval_boxes=dataset.eval_boxes,
                     )
                 )
@@ -83,6 +88,7 @@ def evaluate(
             embedded.add(trained.detector, images, batch)
         if progress is not None:
             progress(number, len(loader))
+    moved(trained.detector, "cpu")
     embeddings = embedded.joined() if trained.detector.alignment is not None else None
     return Evaluation(
         results={name: tuple(found) for name, found in results.items()},
@@ -107,10 +113,15 @@ class _Embedded:
         if not sum(map(len, boxes[0])):
             return
         with torch.no_grad():
-            rows = detector.embed(*images, *boxes)
+            device = images[0][0].device
+            rows = detector.embed(*images, *([each.to(device) for each in side] for side in boxes))
         identities = torch.cat([sample["identities"] for sample in batch])
         self.rows.append(
-            (rows.visible.double().numpy(), rows.infrared.double().numpy(), identities.numpy())
+            (
+                rows.visible.cpu().double().numpy(),
+                rows.infrared.cpu().double().numpy(),
+                identities.numpy(),
+            )
         )
         for sample, visible, infrared in zip(batch, *boxes, strict=True):
             self.conditions += [sample["condition"]] * len(visible)

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import WeightsEnum
 
 from stepscope_systems.rgbt_detection.config import Config, Stage
 
@@ -54,12 +57,23 @@ def expect_start(config: Config, stage: Stage) -> None:
     """Refuse a run that was not told what to start from, before anything is read.
 
     Raises:
-        ValueError: stage 2 has neither a checkpoint nor an `init`.
+        ValueError: stage 2 has neither a checkpoint nor an `init`, or both; or `weights` are named
+            for nothing.
         FileNotFoundError: a file that was named is not there.
     """
     run = config.run
     if run.resume is not None:
         return
+    if stage == "stage2" and run.checkpoint is not None and run.init is not None:
+        raise ValueError(
+            f"both --run.checkpoint {run.checkpoint} and --run.init {run.init} were given; "
+            "expected one of the two"
+        )
+    if run.weights is not None and (run.checkpoint is not None or run.init in (None, "scratch")):
+        raise ValueError(
+            f"--run.weights {run.weights} would not be read; expected it with --run.init imagenet "
+            "or coco, and without --run.checkpoint"
+        )
     if stage == "stage2" and run.checkpoint is None and run.init is None:
         raise ValueError(
             "stage 2 starts from stage 1, and was given no checkpoint; expected "
@@ -101,7 +115,7 @@ def load(detector: nn.Module, state: Mapping[str, Any], source: str, *, whole: b
 
     Raises:
         ValueError: too little fits, or a tensor of a whole detector has another shape; with the
-            first names that do not fit.
+            first names that do not fit. Or one that fits is not finite.
     """
     own = {
         name: value for name, value in detector.state_dict().items() if isinstance(value, Tensor)
@@ -123,9 +137,15 @@ def load(detector: nn.Module, state: Mapping[str, Any], source: str, *, whole: b
             f"({_some(_misfits(skipped, state, wanted))}); "
             f"expected {expected}: give the preset and model options that it was trained with"
         )
+    for name, value in fits.items():
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError(
+                f"{source}: {name} holds numbers that are not finite, so nothing could be "
+                "detected; expected a checkpoint from before training diverged"
+            )
     detector.load_state_dict(fits, strict=False)
     if whole:
-        _counts(detector, state, fits)
+        _counts(detector, state, fits, source)
     nbytes = sum(value.numel() * value.element_size() for value in fits.values())
     left = tuple(name for name, _ in detector.named_parameters() if name not in fits)
     return Loaded(source=source, names=tuple(fits), nbytes=nbytes, skipped=skipped, left=left)
@@ -143,21 +163,55 @@ def _compared(
             skipped[name] = "not in this detector"
         elif own[name].shape != value.shape:
             skipped[name] = f"{_shape(value)}, here {_shape(own[name])}"
+        elif own[name].is_floating_point() != value.is_floating_point():
+            skipped[name] = f"{value.dtype}, here {own[name].dtype}"
         else:
             fits[name] = value
     return fits, skipped
 
 
-def _counts(detector: nn.Module, state: Mapping[str, Any], fits: Mapping[str, Tensor]) -> None:
+def _counts(
+    detector: nn.Module, state: Mapping[str, Any], fits: Mapping[str, Tensor], source: str
+) -> None:
     """Hand modules what they keep beside their tensors, such as the fill of the queue.
 
     Not where a tensor of theirs stays as it was: the counts of another queue are not its counts.
+
+    Raises:
+        ValueError: it is not what the module keeps.
     """
     for name, module in detector.named_modules():
         extra = state.get(f"{name}._extra_state")
         tensors = (f"{name}.{key}" for key, _ in module.named_buffers())
         if isinstance(extra, dict) and all(each in fits for each in tensors):
-            module.set_extra_state(extra)
+            try:
+                module.set_extra_state(extra)
+            except ValueError as error:
+                raise ValueError(f"{source}: {name}: {error}") from None
+
+
+def content_of(path: Path) -> Any:
+    """Read a file that torch wrote, without running code.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        ValueError: it cannot be read so.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; expected a checkpoint")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        # Not in torch's words, which advise to run the code.
+        raise ValueError(
+            f"{path} cannot be read as weights (it holds more than tensors and plain values, or is "
+            "no file of torch); `stepscope inspect` tells what it is"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes torch say
+        reason = (str(error) or type(error).__name__).partition(". ")[0].splitlines()[0]
+        raise ValueError(
+            f"{path} cannot be read as weights ({reason}); `stepscope inspect` tells what it is"
+        ) from None
 
 
 def weights_in(path: Path, inside: str = "") -> dict[str, Any]:
@@ -167,15 +221,7 @@ def weights_in(path: Path, inside: str = "") -> dict[str, Any]:
         FileNotFoundError: the file is not there.
         ValueError: it cannot be read without running code, or holds no weights by name.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there; expected a checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes torch say
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path} cannot be read as weights ({reason}); `stepscope inspect` tells what it is"
-        ) from None
+    content = content_of(path)
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ValueError(
@@ -208,8 +254,7 @@ def _published(config: Config) -> dict[str, Tensor]:
             f"there are no ImageNet weights of {config.model.body}; expected --model.body "
             f"{' or '.join(known)}, --run.weights FILE, or --run.init scratch"
         )
-    weights: dict[str, Tensor] = known[config.model.body].get_state_dict(check_hash=True)
-    return weights
+    return _fetched(known[config.model.body])
 
 
 def _published_coco(config: Config) -> dict[str, Tensor]:
@@ -220,9 +265,22 @@ def _published_coco(config: Config) -> dict[str, Tensor]:
             f"torchvision's COCO detector has a resnet50, not a {config.model.body}; expected "
             "--model.body resnet50, or --run.weights FILE"
         )
-    weights: dict[str, Tensor] = FasterRCNN_ResNet50_FPN_Weights.COCO_V1.get_state_dict(
-        check_hash=True
-    )
+    return _fetched(FasterRCNN_ResNet50_FPN_Weights.COCO_V1)
+
+
+def _fetched(published: WeightsEnum) -> dict[str, Tensor]:
+    """Take published weights from torchvision's cache, or over the network.
+
+    Raises:
+        ValueError: they are in neither.
+    """
+    try:
+        weights: dict[str, Tensor] = published.get_state_dict(check_hash=True)
+    except (URLError, RuntimeError) as error:  # RuntimeError: what came is not what was published
+        raise ValueError(
+            f"{published.url} cannot be fetched ({error}); expected a network, or the file by "
+            "--run.weights FILE"
+        ) from None
     return weights
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
-from stepscope_systems.rgbt_detection.config import Config, OptimizerConfig
+from stepscope_systems.rgbt_detection.config import Config, ModelConfig, OptimizerConfig
 from stepscope_systems.rgbt_detection.data.pairs import PairList
 from stepscope_systems.rgbt_detection.loss import total_loss
 from stepscope_systems.rgbt_detection.metrics.average_precision import average_precision
@@ -32,7 +32,7 @@ class DetectionModule(pl.LightningModule):
         self.validation = validation
         self.detector = Detector(config.model)
         self._results = list[Result]()
-        self._inactive = dict[str, int]()  # steps without a term, by "term: reason"
+        self._inactive = dict.fromkeys(_contrastive(config.model), 0)  # steps without a term
 
     def forward(self, visible: list[Tensor], infrared: list[Tensor]) -> list[dict[str, Tensor]]:
         """Return detections, in pixels of the images given."""
@@ -76,10 +76,21 @@ class DetectionModule(pl.LightningModule):
         return total.total
 
     def on_train_epoch_end(self) -> None:
-        """Log in how many steps of the epoch each term was inactive."""
+        """Log in how many steps of the epoch each term was inactive.
+
+        Raises:
+            ValueError: a weight is not finite, which no step after it would have told of.
+        """
+        for name, parameter in self.detector.named_parameters():
+            if not bool(torch.isfinite(parameter).all()):
+                raise ValueError(
+                    f"{name} is not finite after epoch {self.current_epoch + 1}; lower "
+                    "optimizer.lr, or find the module by `stepscope check`"
+                )
         for name, count in self._inactive.items():
-            self.log(f"inactive_steps/{name}", float(count))
-        self._inactive.clear()
+            # Every rank logs every name: one that logged none would leave the others waiting.
+            self.log(f"inactive_steps/{name}", float(count), sync_dist=True, reduce_fx="sum")
+            self._inactive[name] = 0
 
     def on_validation_epoch_start(self) -> None:
         """Validate what is saved: the first rank's statistics, not each rank's own."""
@@ -118,18 +129,10 @@ class DetectionModule(pl.LightningModule):
             self.log(f"validation/{name}", value, prog_bar=name == "ap50", sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW with a warm-up that ends within the run, then a cosine.
-
-        Raises:
-            ValueError: the warm-up takes the whole run or more.
-        """
+        """Return AdamW with a warm-up that ends within the run, then a cosine."""
         settings = self.config.optimizer
         steps = int(self.trainer.estimated_stepping_batches)
-        if settings.warmup_steps >= steps:
-            raise ValueError(
-                f"optimizer.warmup_steps is {settings.warmup_steps}, and the run has {steps} "
-                f"optimizer steps: the learning rate would never reach its value; expected fewer"
-            )
+        assert settings.warmup_steps < steps, "a run that is feasible ends its warm-up"
         pairs = self.config.data.batch * settings.accumulate * self.trainer.world_size
         lr = settings.lr * pairs / settings.base_batch
         optimizer = torch.optim.AdamW(parameter_groups(self.detector, settings, lr), lr=lr)
@@ -174,7 +177,7 @@ class DetectionModule(pl.LightningModule):
         if losses.contrast is None:
             return
         for name in losses.contrast.inactive:
-            self._inactive[name] = self._inactive.get(name, 0) + 1
+            self._inactive[name] += 1
 
     def _expect_finite(self, total: Tensor, terms: Mapping[str, Tensor]) -> None:
         if bool(torch.isfinite(total)):
@@ -229,6 +232,12 @@ def parameter_groups(
         {"name": "temperature", "params": tau, "weight_decay": 0.0, "lr": lr * settings.tau_lr},
     ]
     return [group for group in groups if group["params"]]
+
+
+def _contrastive(model: ModelConfig) -> list[str]:
+    """Return the terms that a step may be without."""
+    terms = {"loss_macl": model.macl, "loss_dhn": model.dhn, "loss_domain": model.domain}
+    return [name for name, is_wanted in terms.items() if is_wanted]
 
 
 def _by_step(schedule: torch.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:

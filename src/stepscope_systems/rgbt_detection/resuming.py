@@ -8,7 +8,19 @@ import msgspec
 
 from stepscope_systems.rgbt_detection.checkpoints import read_config
 from stepscope_systems.rgbt_detection.config import Config, Stage
+from stepscope_systems.rgbt_detection.initialisation import content_of
 
+# What Lightning and the module need of a checkpoint, to go on exactly.
+_NEEDED = (
+    "pytorch-lightning_version",
+    "state_dict",
+    "epoch",
+    "global_step",
+    "loops",
+    "optimizer_states",
+    "lr_schedulers",
+    "callbacks",
+)
 # What does not change the numbers of a run; the start of one that goes on lies behind it.
 _FREE = frozenset(
     {
@@ -33,7 +45,8 @@ def expect_same_run(config: Config, stage: Stage) -> None:
 
     Raises:
         FileNotFoundError: the checkpoint, or the configuration beside it, is not there.
-        ValueError: it is of the other stage, or of a run with other options.
+        ValueError: it is of the other stage, or of a run with other options; or it cannot be read,
+            or holds weights without what it takes to go on.
     """
     if config.run.resume is None:
         return
@@ -57,6 +70,17 @@ def expect_same_run(config: Config, stage: Stage) -> None:
             f"{path} is of a run with other options ({'; '.join(others)}); expected the same: give "
             f"them by --config {path.parent / 'config.yaml'}, or start anew from its weights by "
             f"--run.checkpoint {path}"
+        )
+    _expect_whole(path)
+
+
+def _expect_whole(path: Path) -> None:
+    content = content_of(path)
+    held = content.keys() if isinstance(content, dict) else ()
+    if missing := [name for name in _NEEDED if name not in held]:
+        raise ValueError(
+            f"{path} has no {', '.join(missing)}; expected the last.ckpt of an interrupted run; "
+            "weights alone are started from by --run.checkpoint"
         )
 
 

@@ -1,19 +1,19 @@
 """Trains one stage: data, model, what it starts from, what is frozen, callbacks, fit."""
 
-import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
     ModelCheckpoint,
-    RichProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
@@ -28,8 +28,10 @@ from stepscope_systems.rgbt_detection.data.dataset import EpochSampler, PairedDa
 from stepscope_systems.rgbt_detection.data.pairs import PairList
 from stepscope_systems.rgbt_detection.data.stages import Lists, lists_of
 from stepscope_systems.rgbt_detection.data.transforms import PairedAugmentation
+from stepscope_systems.rgbt_detection.feasibility import expect_feasible
 from stepscope_systems.rgbt_detection.initialisation import expect_start, initialise
 from stepscope_systems.rgbt_detection.module import DetectionModule
+from stepscope_systems.rgbt_detection.progress import EpochBar
 from stepscope_systems.rgbt_detection.quiet import quiet
 from stepscope_systems.rgbt_detection.resuming import expect_same_run
 
@@ -42,7 +44,8 @@ def train(config: Config, stage: Stage, watchers: Sequence[Callback] = ()) -> Pa
 
     The folder gets `config.yaml` (resolved), `best.ckpt` (by AP on the validation pairs),
     `last.ckpt`, `csv/metrics.csv`, TensorBoard's events, and `freeze.json`, the proof that the
-    frozen part stood still. `watchers` are called after all other callbacks.
+    frozen part stood still. A former run in this place is set aside, and that is said. `watchers`
+    are called after all other callbacks.
 
     Raises:
         ValueError: the configuration, the data or the checkpoint does not serve.
@@ -52,20 +55,47 @@ def train(config: Config, stage: Stage, watchers: Sequence[Callback] = ()) -> Pa
     expect_start(config, stage)
     expect_same_run(config, stage)
     folder = Path(run.output) / stage
-    folder.mkdir(parents=True, exist_ok=True)
+    _expect_start_to_stay(config, folder)
     if run.threads:
         torch.set_num_threads(run.threads)
     pl.seed_everything(run.seed, verbose=False)
     lists = lists_of(config.data, stage, Path(run.output) / "data")
     say(lists.summary())
+    expect_feasible(config, len(lists.train.pairs))
     module = DetectionModule(config, lists.validation)
     if run.resume is None:
         say("started " + initialise(module.detector, config, stage).summary())
     say(_trained(module))
-    log = rank_zero_only(_log, default="csv")(folder, is_resumed=run.resume is not None)
-    rank_zero_only(write_config)(folder, config, stage)
+    log = "csv" if run.resume is None else rank_zero_only(_log, default="csv")(folder)
     with quiet():
-        trainer = pl.Trainer(
+        trainer = _trainer(config, folder, log, watchers)
+        say(f"on {run.devices} x {trainer.strategy.root_device.type}, {trainer.precision}")
+        if run.resume is None:
+            rank_zero_only(_set_aside)(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        rank_zero_only(write_config)(folder, config, stage)
+        ahead = loaders(config, lists, trainer)
+        try:
+            trainer.fit(module, *ahead, ckpt_path=run.resume, weights_only=True)
+        except SystemExit:  # how Lightning ends a program that a person has interrupted
+            if (last := folder / f"{LAST}.ckpt").is_file():
+                say(f"interrupted; go on with --config {folder / 'config.yaml'} --resume {last}")
+            raise
+    if trainer.current_epoch < run.epochs:
+        waited = f"no better AP in {run.patience} validations"
+        say(f"stopped after {trainer.current_epoch} of {run.epochs} epochs: {waited}")
+    return folder
+
+
+def _trainer(config: Config, folder: Path, log: str, watchers: Sequence[Callback]) -> pl.Trainer:
+    """Return the trainer of a run.
+
+    Raises:
+        ValueError: this machine has not the devices that are wanted.
+    """
+    run = config.run
+    try:
+        return pl.Trainer(
             default_root_dir=folder,
             max_epochs=run.epochs,
             accelerator=run.accelerator,
@@ -86,13 +116,12 @@ def train(config: Config, stage: Stage, watchers: Sequence[Callback] = ()) -> Pa
             enable_progress_bar=run.progress,
             enable_model_summary=False,
         )
-        say(f"on {run.devices} x {trainer.strategy.root_device.type}, {run.precision}")
-        ahead = loaders(config, lists, trainer)
-        trainer.fit(module, *ahead, ckpt_path=run.resume, weights_only=True)
-    if trainer.current_epoch < run.epochs:
-        waited = f"no better AP in {run.patience} validations"
-        say(f"stopped after {trainer.current_epoch} of {run.epochs} epochs: {waited}")
-    return folder
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"run.accelerator {run.accelerator} with run.devices {run.devices} cannot be had here "
+            f"({str(error).splitlines()[0]}); expected what this machine has, as --run.accelerator "
+            "cpu"
+        ) from None
 
 
 def callbacks(config: Config, folder: Path) -> list[Callback]:
@@ -120,7 +149,7 @@ def callbacks(config: Config, folder: Path) -> list[Callback]:
             EarlyStopping("validation/ap", mode="max", patience=config.run.patience, strict=True)
         )
     if config.run.progress:
-        found.append(RichProgressBar())
+        found.append(EpochBar())
     return found
 
 
@@ -136,21 +165,12 @@ def frozen_parts(config: Config) -> tuple[str, ...]:
 
 
 def loaders(config: Config, lists: Lists, trainer: pl.Trainer) -> tuple[Loader, Loader]:
-    """Return the loaders of training and validation.
-
-    Raises:
-        ValueError: there are fewer pairs than make a batch.
-    """
+    """Return the loaders of training and validation."""
     data = config.data
     augmented = dataset(config, lists.train, augmentation=PairedAugmentation(data))
     sampler = EpochSampler(
         len(augmented), seed=config.run.seed, rank=trainer.global_rank, world=trainer.world_size
     )
-    if len(sampler) < data.batch:
-        raise ValueError(
-            f"{len(augmented)} training pairs make no batch of {data.batch} for each of "
-            f"{trainer.world_size} processes; expected data.batch of {len(sampler)} or less"
-        )
     batched = partial(
         DataLoader, batch_size=data.batch, num_workers=data.workers, collate_fn=collate
     )
@@ -181,16 +201,36 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def _log(folder: Path, *, is_resumed: bool) -> str:
+def _expect_start_to_stay(config: Config, folder: Path) -> None:
+    """Refuse to set aside what the other processes of this run have yet to read.
+
+    Raises:
+        ValueError: the checkpoint lies in the folder of this run.
+    """
+    run = config.run
+    if run.devices == 1 or run.resume is not None or run.checkpoint is None:
+        return
+    if Path(run.checkpoint).resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"--run.checkpoint {run.checkpoint} lies in {folder}, which this run sets aside while "
+            "its other processes still read; expected another --run.output"
+        )
+
+
+def _set_aside(folder: Path) -> None:
+    """Give the folder of a former run another name: its checkpoints are not this run's."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    places = (folder.with_name(f"{folder.name}-former-{number}") for number in count(1))
+    place = next(each for each in places if not each.exists())
+    folder.rename(place)
+    say(f"{folder} held a former run, which is now {place}")
+
+
+def _log(folder: Path) -> str:
     """Return the name of the CSV log: a run that goes on keeps what it logged before."""
     former = sorted(folder.glob("csv*"))
-    if is_resumed:
-        return f"csv-{len(former) + 1}" if former else "csv"
-    if former:
-        say(f"{folder} holds a former run, which this one overwrites")
-    for each in former:
-        shutil.rmtree(each)
-    return "csv"
+    return f"csv-{len(former) + 1}" if former else "csv"
 
 
 def _trained(module: DetectionModule) -> str:

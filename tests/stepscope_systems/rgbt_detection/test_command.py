@@ -46,6 +46,14 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["stage2"], "stage 2 starts from stage 1, and was given no checkpoint"),
         (["stage1", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["stage1", "--data", "rgbt:/data"], "rgbt"),
+        (
+            ["stage2", "--init", "scatch"],
+            "--run.init is scatch; expected one of 'imagenet', 'coco', 'scratch', null",
+        ),
+        (["stage1", "--epochs", "0"], "run.epochs is 0; expected 1 or more"),
+        (["stage1", "--output", "/dev/null/runs"], "/dev/null/runs"),
+        (["stage2", "--init", "scratch", "--checkpoint", "a.ckpt"], "expected one of the two"),
+        (["stage1", "--weights", "w.pt"], "--run.weights w.pt would not be read"),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence(
@@ -133,6 +141,8 @@ def test_the_help_lists_the_commands_and_a_stage_lists_its_options(
     said = " ".join(capsys.readouterr().out.split())
     for option in ("--optimizer.lr", "--run.resume", "--data = --data.source"):
         assert option in said
+    assert "data: The pairs, and what is done to them:" in said
+    assert "--data.flip FLIP probability (type: float, default: 0.5)" in said
 
 
 def test_help_and_refusals_need_no_torch() -> None:

@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from stepscope_systems.rgbt_detection.config import PRESETS, ModelConfig, for_stage, nano, r50
+from stepscope_systems.rgbt_detection.config import (
+    PRESETS,
+    DataConfig,
+    LossWeights,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    for_stage,
+    nano,
+    r50,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,11 +27,48 @@ from stepscope_systems.rgbt_detection.config import PRESETS, ModelConfig, for_st
         ({"anchor_sizes": (32, 64)}, "anchor_sizes are 2; expected 5"),
         ({"mean": (0.5,) * 4}, "model.mean has 4 numbers; expected 6"),
         ({"deviation": (0.2,) * 7}, "model.deviation has 7 numbers; expected 6"),
+        ({"deviation": (0.2,) * 5 + (0.0,)}, "model.deviation is .*; expected above 0"),
+        ({"anchor_ratios": ()}, "model.anchor_ratios is empty"),
+        ({"channels": 0}, "model.channels is 0; expected 1 or more"),
+        ({"queue": 0}, "model.queue is 0; expected 1 or more"),
+        ({"momentum": 1.0}, "model.momentum is 1.0; expected 0 or more and below 1"),
+        ({"shortest": 641}, "model.shortest is 641, above model.longest of 640"),
     ],
 )
 def test_options_that_cannot_be_built_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("section", "options", "message"),
+    [
+        (LossWeights, {"macl": -0.1}, "loss.macl is -0.1; expected 0 or more"),
+        (DataConfig, {"batch": 0}, "data.batch is 0; expected 1 or more"),
+        (DataConfig, {"train_pairs": 0}, "data.train_pairs is 0; expected 1 or more"),
+        (DataConfig, {"flip": 1.1}, "data.flip is 1.1; expected 0 to 1"),
+        (DataConfig, {"scale": (0.0, 1.0)}, r"data.scale is \(0.0, 1.0\); expected above 0"),
+        (DataConfig, {"scale": (1.2, 0.9)}, "expected the smaller zoom first"),
+        (DataConfig, {"validation_share": 1.0}, "expected above 0 and below 1"),
+        (OptimizerConfig, {"lr": 0.0}, "optimizer.lr is 0.0; expected above 0"),
+        (OptimizerConfig, {"accumulate": 0}, "optimizer.accumulate is 0; expected 1 or more"),
+        (OptimizerConfig, {"ema": 1.0}, "optimizer.ema is 1.0; expected 0 or more and below 1"),
+        (RunConfig, {"epochs": 0}, "run.epochs is 0; expected 1 or more"),
+        (RunConfig, {"devices": 0}, "run.devices is 0; expected 1 or more"),
+        (RunConfig, {"threads": -1}, "run.threads is -1; expected 0 or more"),
+        (RunConfig, {"seed": 2**32}, "run.seed is 4294967296; expected 0 to 4294967295"),
+        (RunConfig, {"epochs": 2, "validate_every": 3}, "no best checkpoint chosen"),
+    ],
+)
+def test_numbers_by_which_nothing_can_be_trained_are_refused(
+    section: type, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        section(**options)
+
+
+def test_the_last_epoch_may_be_the_only_one_that_is_validated() -> None:
+    assert RunConfig(epochs=3, validate_every=3).validate_every == 3
 
 
 @pytest.mark.parametrize("stages", [0, 5])

@@ -95,3 +95,4 @@ def test_what_is_said_is_said_once(output: Path) -> None:
     assert said.count("started from the checkpoint") == 1
     # torch tells on its own that a term was there in the first step; other steps may lack it.
     assert "UserWarning" not in said
+    assert "recommended" not in said  # a number of each rank by itself

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -13,7 +14,12 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
 from stepscope_systems.rgbt_detection.config import Config, RunConfig, Stage
-from stepscope_systems.rgbt_detection.initialisation import initialise, load, weights_in
+from stepscope_systems.rgbt_detection.initialisation import (
+    expect_start,
+    initialise,
+    load,
+    weights_in,
+)
 from stepscope_systems.rgbt_detection.model import Detector
 from tests.stepscope_systems.rgbt_detection.model.small import SMALL, apart
 
@@ -216,9 +222,12 @@ class _Hostile:
 def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -> None:
     victim = tmp_path / "touched"
     torch.save({"state_dict": _Hostile(victim)}, tmp_path / "a.ckpt")
-    with pytest.raises(ValueError, match=r"a\.ckpt cannot be read as weights .*stepscope inspect"):
+    with pytest.raises(
+        ValueError, match=r"a\.ckpt cannot be read as weights .*stepscope inspect"
+    ) as refused:
         weights_in(tmp_path / "a.ckpt")
     assert not victim.exists()
+    assert "weights_only" not in str(refused.value), "torch's advice is to run the code"
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04"])
@@ -241,3 +250,56 @@ def test_a_file_without_weights_by_name_is_refused(tmp_path: Path, content: Any,
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"b\.ckpt is not there"):
         initialise(Detector(SMALL), config(checkpoint=str(tmp_path / "b.ckpt")), "stage2")
+
+
+def changed(folder: Path, name: str, value: Any) -> str:
+    """Save a detector of which one entry is another."""
+    state = {f"detector.{each}": old for each, old in Detector(SMALL).state_dict().items()}
+    torch.save({"state_dict": state | {f"detector.{name}": value}}, folder / "a.ckpt")
+    return str(folder / "a.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("msp.alpha", torch.tensor(torch.nan), "msp.alpha holds numbers that are not finite"),
+        ("msp.alpha", torch.tensor(1), "msp.alpha: torch.int64, here torch.float32"),
+        (
+            "alignment.dhn._extra_state",
+            {"pointer": 99, "filled": 0},
+            r"alignment.dhn: the counts of the queue are .*; expected a pointer below 16",
+        ),
+        ("alignment.dhn._extra_state", {"x": 1}, "expected a pointer below 16"),
+    ],
+)
+def test_a_checkpoint_that_would_spoil_the_detector_is_refused(
+    tmp_path: Path, name: str, value: Any, said: str
+) -> None:
+    path = changed(tmp_path, name, value)
+    with pytest.raises(ValueError, match=rf"the checkpoint .*a\.ckpt: .*{said}"):
+        initialise(Detector(SMALL), config(checkpoint=path), "stage2")
+
+
+def test_a_checkpoint_and_an_init_for_stage_2_are_refused(tmp_path: Path) -> None:
+    run = {"checkpoint": str(tmp_path / "a.ckpt"), "init": "scratch"}
+    with pytest.raises(ValueError, match=r"both --run\.checkpoint .* expected one of the two"):
+        expect_start(config(**run), "stage2")
+
+
+@pytest.mark.parametrize("run", [{"init": "scratch"}, {"init": None}, {"checkpoint": "a.ckpt"}])
+def test_weights_that_would_not_be_read_are_refused(run: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"--run\.weights w\.pt would not be read"):
+        expect_start(config(weights="w.pt", **run), "stage1")
+
+
+@pytest.mark.parametrize("init", ["imagenet", "coco"])
+def test_published_weights_without_a_network_are_refused_with_the_way_out(
+    init: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    model = dataclasses.replace(SMALL, body="resnet50")
+    with pytest.raises(ValueError, match=r"https://.* cannot be fetched .*--run\.weights FILE"):
+        initialise(nn.Module(), config(model, init=init), "stage1")

@@ -170,3 +170,16 @@ def test_weights_biases_and_the_temperature_have_their_own_groups(
         0.1 * groups["decayed"]["initial_lr"]
     )
     assert len(groups["temperature"]["params"]) == 1
+
+
+def test_weights_that_the_last_step_spoilt_end_the_run_and_are_named(
+    stage1: Path, tmp_path: Path
+) -> None:
+    class PoisonAtTheEnd(Callback):
+        def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+            if trainer.is_last_batch:
+                pl_module.get_parameter("detector.msp.alpha").data.fill_(torch.nan)
+
+    config = tiny(share_data(stage1.parent, tmp_path))
+    with pytest.raises(ValueError, match=r"msp\.alpha is not finite after epoch 1; lower optim"):
+        train(config, "stage1", watchers=[PoisonAtTheEnd()])

@@ -1,11 +1,14 @@
 """A run that was interrupted goes on as if it had not been."""
 
 import shutil
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from stepscope_systems.rgbt_detection.config import Config
@@ -20,6 +23,14 @@ from tests.stepscope_systems.rgbt_detection.tiny_runs import (
 )
 
 pytestmark = pytest.mark.corpus
+
+
+class Interrupt(Callback):
+    """Is a person who presses Ctrl-C in the second epoch."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
 
 
 class PowerCutError(Exception):
@@ -135,3 +146,52 @@ def test_a_checkpoint_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(FileNotFoundError, match=r"last.ckpt is not there; expected the last.ckpt"):
         train(config, "stage1")
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def weights_alone(path: Path) -> None:
+    torch.save({"state_dict": saved(path)["state_dict"]}, path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (half, r"last.ckpt cannot be read as weights"),
+        (
+            weights_alone,
+            r"last.ckpt has no pytorch-lightning_version, epoch, .*; weights alone .*--run.checkpo",
+        ),
+    ],
+)
+def test_a_file_that_a_run_cannot_go_on_from_is_refused(
+    spoil: Callable[[Path], None], said: str, stage1: Path, tmp_path: Path
+) -> None:
+    for name in ("last.ckpt", "config.yaml"):
+        shutil.copy(stage1 / name, tmp_path / name)
+    spoil(tmp_path / "last.ckpt")
+    config = tiny(stage1.parent, epochs=5, resume=str(tmp_path / "last.ckpt"))
+    config = replace(config, optimizer=replace(config.optimizer, lr=4e-3, ema=0.0))
+
+    with pytest.raises(ValueError, match=said):
+        train(config, "stage1")
+
+
+def test_a_person_who_interrupts_is_told_how_to_go_on(
+    stage1: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny(share_data(stage1.parent, tmp_path), epochs=2)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as left:
+            train(config, "stage1", watchers=[Interrupt()])
+    finally:  # Lightning leaves it ignored
+        signal.signal(signal.SIGINT, handler)
+
+    assert left.value.code == 1
+    folder = tmp_path / "stage1"
+    expected = f"interrupted; go on with --config {folder}/config.yaml --resume {folder}/last.ckpt"
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+    assert saved(folder / "last.ckpt")["epoch"] == 0

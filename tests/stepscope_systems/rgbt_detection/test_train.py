@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 
+from stepscope_systems.rgbt_detection.checkpoints import read_config
 from tests.stepscope_systems.rgbt_detection.tiny_runs import (
     different,
     logged,
@@ -16,6 +18,17 @@ from tests.stepscope_systems.rgbt_detection.tiny_runs import (
 )
 
 pytestmark = pytest.mark.corpus
+
+
+class StartedError(Exception):
+    pass
+
+
+class Stop(Callback):
+    """Ends the program before the first step."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        raise StartedError
 
 
 def body(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -193,17 +206,103 @@ def test_mixed_precision_stays_finite(stage1: Path, tmp_path: Path) -> None:
     assert first["loss/total"] == pytest.approx(exact[0]["loss/total"], rel=0.1)
 
 
-def test_a_run_over_a_former_one_says_that_it_overwrites_it(
+def test_a_former_run_is_set_aside_whole_and_that_is_said(
     stage1: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from stepscope_systems.rgbt_detection.train import train
 
     config = tiny(share_data(stage1.parent, tmp_path))
-    folder = train(config, "stage1")
-    assert "overwrites" not in capsys.readouterr().err
-    once = len(logged(folder))
+    folder = tmp_path / "stage1"
+    for number in (1, 2):
+        (folder / "csv").mkdir(parents=True, exist_ok=True)
+        (folder / "csv" / "metrics.csv").write_text(f"of run {number}")
+        with pytest.raises(StartedError):
+            train(config, "stage1", watchers=[Stop()])
+        aside = tmp_path / f"stage1-former-{number}"
+        assert f"{folder} held a former run, which is now {aside}" in capsys.readouterr().err
+        assert (aside / "csv" / "metrics.csv").read_text() == f"of run {number}"
+        assert read_config(folder / "config.yaml") == (config, "stage1")
 
-    train(config, "stage1")
 
-    assert f"{folder} holds a former run, which this one overwrites" in capsys.readouterr().err
-    assert len(logged(folder)) == once
+@pytest.mark.parametrize(
+    ("section", "options"), [("data", {"batch": 13}), ("optimizer", {"warmup_steps": 3})]
+)
+def test_a_run_that_is_refused_leaves_the_former_one_alone(
+    section: str, options: dict[str, int], stage1: Path, tmp_path: Path
+) -> None:
+    from stepscope_systems.rgbt_detection.train import train
+
+    config = tiny(share_data(stage1.parent, tmp_path))
+    former = tmp_path / "stage1"
+    former.mkdir()
+    (former / "best.ckpt").write_text("of hours")
+
+    with pytest.raises(ValueError, match="expected"):
+        train(replace(config, **{section: replace(getattr(config, section), **options)}), "stage1")
+
+    assert [each.name for each in tmp_path.iterdir() if each.name != "data"] == ["stage1"]
+    assert [each.name for each in former.iterdir()] == ["best.ckpt"]
+
+
+def test_a_source_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    from stepscope_systems.rgbt_detection.train import train
+
+    config = tiny(tmp_path / "runs")
+    config = replace(config, data=replace(config.data, source="llvip:/nowhere"))
+
+    with pytest.raises(ValueError, match="no such folder"):
+        train(config, "stage1")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(stage1: Path, tmp_path: Path) -> None:
+    from stepscope_systems.rgbt_detection.train import train
+
+    config = tiny(share_data(stage1.parent, tmp_path))
+    config = replace(config, run=replace(config.run, accelerator="gpu"))
+
+    with pytest.raises(ValueError, match=r"accelerator gpu .* cannot be had here .*--run.accel"):
+        train(config, "stage1")
+    assert not (tmp_path / "stage1").exists()
+
+
+def test_a_checkpoint_is_not_moved_from_under_the_other_processes(tmp_path: Path) -> None:
+    from stepscope_systems.rgbt_detection.train import train
+
+    (tmp_path / "stage1").mkdir()
+    checkpoint = tmp_path / "stage1" / "best.ckpt"
+    checkpoint.touch()
+
+    with pytest.raises(ValueError, match=r"best.ckpt lies in .*stage1, which this run sets aside"):
+        train(tiny(tmp_path, devices=2, checkpoint=str(checkpoint)), "stage1")
+    assert checkpoint.exists()
+
+
+def test_the_precision_that_is_said_is_the_one_that_is_used(
+    stage1: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stepscope_systems.rgbt_detection.train import train
+
+    config = tiny(share_data(stage1.parent, tmp_path), precision="16-mixed")
+
+    with (
+        pytest.warns(UserWarning, match="fp16 is not supported on CPU"),
+        pytest.raises(StartedError),
+    ):
+        train(config, "stage1", watchers=[Stop()])
+    assert "on 1 x cpu, bf16-mixed" in capsys.readouterr().err
+
+
+def test_the_bar_of_an_epoch_is_no_result(
+    stage1: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stepscope_systems.rgbt_detection.train import train
+
+    config = tiny(share_data(stage1.parent, tmp_path))
+    train(replace(config, run=replace(config.run, progress=True)), "stage1")
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Epoch" in said.err
+    assert "v_num" not in said.err

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +17,9 @@ from stepscope_systems.rgbt_detection.data.pairs import EvalBoxes
 from stepscope_systems.rgbt_detection.data.sources import Source, Split, kind_and_root
 from stepscope_systems.rgbt_detection.data.synthetic import DOMAINS, synthesise
 from stepscope_systems.rgbt_detection.data.synthetic.layouts import Layout
+from stepscope_systems.rgbt_detection.ranges import SHARE, at_least
+
+_VARIANT: Variant = "paired"  # as in training
 
 
 def validate(arguments: Sequence[str]) -> int:
@@ -59,7 +63,25 @@ def write_synthetic(arguments: Sequence[str]) -> int:
     parser.add_argument("--train", type=int, default=480, help="pairs")
     parser.add_argument("--test", type=int, default=120, help="pairs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--misalignment", type=int, default=0, help="largest shift of the infrared image, pixels"
+    )
+    parser.add_argument(
+        "--missing", type=float, default=0.0, help="share of pairs whose infrared image is black"
+    )
+    parser.add_argument(
+        "--no-shared-cue",
+        action="store_true",
+        help="the infrared scene is another one: alignment must stay at chance",
+    )
     given = parser.parse_args(arguments)
+    _expect_drawable(given)
+    domain = replace(
+        DOMAINS[given.domain],
+        misalignment=given.misalignment,
+        missing=given.missing,
+        has_shared_cue=not given.no_shared_cue,
+    )
     if given.target.exists() and any(given.target.iterdir()):
         raise ValueError(f"{given.target} is not empty; expected a new folder")
     given.target.mkdir(parents=True, exist_ok=True)
@@ -67,7 +89,7 @@ def write_synthetic(arguments: Sequence[str]) -> int:
         task = progress.add_task("drawing pairs", total=given.train + given.test)
         synthesise(
             given.target,
-            DOMAINS[given.domain],
+            domain,
             layout=given.layout,
             train=given.train,
             test=given.test,
@@ -77,17 +99,46 @@ def write_synthetic(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _expect_drawable(given: argparse.Namespace) -> None:
+    """Refuse what cannot be drawn, or written in the layout.
+
+    Raises:
+        ValueError: a number lies outside its range, or the layout has no place for the boxes.
+    """
+    allowed = dict.fromkeys(("train", "test", "seed", "misalignment"), at_least(0))
+    for name, numbers in (allowed | {"missing": SHARE}).items():
+        if not numbers.holds(vars(given)[name]):
+            raise ValueError(f"--{name} is {vars(given)[name]}; expected {numbers}")
+    if given.train + given.test == 0:
+        raise ValueError("--train and --test are 0; expected one pair at least")
+    if given.layout == "llvip" and (given.misalignment or given.no_shared_cue):
+        raise ValueError(
+            "--misalignment and --no-shared-cue give each modality boxes of its own, for which "
+            "LLVIP has no place; expected --layout kaist"
+        )
+
+
 def _reading(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"stepscope train rgbt-detection {name}", description=description
     )
     parser.add_argument("data", help="llvip:FOLDER, kaist:FOLDER, coco:FOLDER or yolo:FOLDER")
-    parser.add_argument("--split", choices=get_args(Split), default="train")
-    parser.add_argument("--variant", choices=get_args(Variant), default="raw", help="of KAIST")
     parser.add_argument(
-        "--annotations", choices=get_args(Annotations), default="undeclared", help="of LLVIP"
+        "--split", choices=get_args(Split), help="without it, the only one of a variant, or train"
+    )
+    parser.add_argument(
+        "--variant", choices=get_args(Variant), help=f"of KAIST; without it, {_VARIANT}"
+    )
+    parser.add_argument(
+        "--annotations", choices=get_args(Annotations), help="of LLVIP; without it, undeclared"
     )
     parser.add_argument("--frames", type=Path, help="of KAIST: a file of imageSets")
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        metavar="CLASS",
+        help="of COCO and YOLO: neither to find nor a mistake when found; repeatable",
+    )
     parser.add_argument("--subset", action="store_true", help="part of the data set is meant")
     parser.add_argument(
         "--repair", action="store_true", help="cut boxes at the border, leave out empty ones"
@@ -97,13 +148,23 @@ def _reading(name: str, description: str) -> argparse.ArgumentParser:
 
 def _source(given: argparse.Namespace) -> Source:
     kind, root = kind_and_root(given.data)
+    for option, value, owners in (
+        ("--variant", given.variant, ("kaist",)),
+        ("--frames", given.frames, ("kaist",)),
+        ("--annotations", given.annotations, ("llvip",)),
+        ("--ignore", given.ignore, ("coco", "yolo")),
+    ):
+        if value is not None and kind not in owners:
+            owned = " and ".join(owners)
+            raise ValueError(f"{option} is of {owned}, and the data is {kind}; leave it out")
     return Source(
         kind=kind,
         root=root,
         split=given.split,
-        variant=given.variant,
-        annotations=given.annotations,
+        variant=given.variant or _VARIANT,
+        annotations=given.annotations or "undeclared",
         frames=given.frames,
+        ignored=frozenset(given.ignore or ()),
         subset=given.subset,
         repair=given.repair,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from stepscope_systems.rgbt_detection.data.assembly import undecodable
 from stepscope_systems.rgbt_detection.data.conversion.convert import Form, Images
@@ -31,7 +31,8 @@ def validate(source: Source, *, console: Console, decode: bool = False, most: in
     console.print(_table(source.root, faults[:most]))
     if len(faults) > most:
         console.print(f"... and {len(faults) - most:,} more.")
-    console.print(f"{len(faults):,} faults; the pairs above are those without.")
+    faulty = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
+    console.print(f"{faulty}; the pairs above are those without.")
     return 1
 
 
@@ -60,7 +61,11 @@ def convert(
 
 
 def _table(root: Path, faults: Sequence[DataFault]) -> Table:
-    table = Table("file", "found", "expected", "what to do", show_lines=False, expand=True)
+    # Folded: a name cut short is not the name of a file.
+    columns = (
+        Column(each, overflow="fold") for each in ("file", "found", "expected", "what to do")
+    )
+    table = Table(*columns, show_lines=False, expand=True)
     for fault in faults:
         path = fault.path
         place = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -187,7 +187,7 @@ def _refuse_paired(path: Path, variant: Variant) -> Sides:
         path,
         found="an annotation of one modality",
         expected=f"one annotation for both, as {variant} has them",
-        advice="read the variant paired, or give the folder of this one as `annotations`",
+        advice="read the variant paired, or move the annotations of both elsewhere",
     )
 
 

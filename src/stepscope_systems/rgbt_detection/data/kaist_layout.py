@@ -122,7 +122,7 @@ def place(root: Path, variant: Variant, named: Path | None) -> Path:
         root,
         found=f"no annotations of the variant {variant}",
         expected=f"one of {', '.join(ANNOTATIONS[variant])} in this folder",
-        advice="give their place as `annotations`, or choose the variant that is there",
+        advice="give the folder that name, or choose the variant that is there",
     )
 
 

@@ -149,7 +149,7 @@ def _unknown_label(path: Path, number: int, label: str, rules: Rules) -> DataFau
         path,
         found=f"object {number} is of class {label!r}, for which the head has no output",
         expected=", ".join(sorted(rules.people)) + ignored,
-        advice="name the class among those to find or to ignore, or take it from the file",
+        advice="ignore the class (data.ignored, or --ignore), or take it from the file",
     )
 
 

@@ -45,14 +45,35 @@ def lists_of(
         train, test = _synthetic(config, stage, folder, progress)
     else:
         source = _source(config)
-        # The sanitized annotations are of training frames; the improved ones of test frames.
-        tested = replace(source, split="test")
-        if source.variant == "sanitized-train":
-            tested = replace(tested, variant="improved-test")
-        train, test = source.inspect().sound(), tested.inspect().sound()
+        train, test = source.inspect().sound(), _tested(source).inspect().sound()
         _expect_apart(train, test)
     train, validation = by_scene(train, share=config.validation_share, seed=config.seed)
     return Lists(train=train, validation=validation, test=test)
+
+
+def pairs_to_test(
+    config: DataConfig, stage: Stage, folder: Path, progress: Progress | None = None
+) -> PairList:
+    """Read the test pairs alone: a folder may hold no others.
+
+    Raises:
+        ValueError: the source, or its variant, is of another kind.
+        DataFault: something in it cannot be used as it is.
+    """
+    if config.source == "synthetic":
+        return _synthetic(config, stage, folder, progress)[1]
+    return _tested(_source(config)).inspect().sound()
+
+
+def _tested(source: Source) -> Source:
+    """Return where the test pairs are.
+
+    The sanitized annotations are of training frames; the improved ones of test frames.
+    """
+    is_sanitized = source.variant == "sanitized-train"
+    return replace(
+        source, split="test", variant="improved-test" if is_sanitized else source.variant
+    )
 
 
 def _expect_apart(train: PairList, test: PairList) -> None:
@@ -65,9 +86,20 @@ def _expect_apart(train: PairList, test: PairList) -> None:
 
 
 def _source(config: DataConfig) -> Source:
+    if config.misalignment or not config.has_shared_cue:
+        raise ValueError(
+            f"data.misalignment and data.has_shared_cue are of the synthetic set, and the source "
+            f"is {config.source!r}; leave them out"
+        )
     kind, root = kind_and_root(config.source)
     subset = config.is_subset
-    source = Source(kind=kind, root=root, split="train", subset=subset)
+    ignored = frozenset(config.ignored)
+    if ignored and kind not in {"coco", "yolo"}:
+        raise ValueError(
+            f"data.ignored is {', '.join(sorted(ignored))}, and {kind} has classes of its own; "
+            "leave it out"
+        )
+    source = Source(kind=kind, root=root, split="train", subset=subset, ignored=ignored)
     if kind == "kaist":
         known: tuple[Variant, ...] = get_args(Variant)
         return replace(source, variant=_chosen(config.variant or "paired", known))
@@ -94,6 +126,10 @@ def _synthetic(
     A is laid out as LLVIP, which has one box for both modalities; B as KAIST, and so is A where
     the modalities' boxes differ.
     """
+    if config.variant:
+        raise ValueError(
+            f"data.variant is {config.variant!r}; the synthetic set has none: leave it out"
+        )
     domain = DOMAINS["a" if stage == "stage1" else "b"]
     domain = replace(domain, misalignment=config.misalignment, has_shared_cue=config.has_shared_cue)
     layout: Layout = "kaist" if stage == "stage2" else "llvip"

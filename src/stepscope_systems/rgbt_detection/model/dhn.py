@@ -62,8 +62,18 @@ class NegativeQueue(nn.Module):
         return {"pointer": self.pointer, "filled": self.filled}
 
     def set_extra_state(self, state: dict[str, int]) -> None:
-        """Restore the counts."""
-        self.pointer, self.filled = state["pointer"], state["filled"]
+        """Restore the counts.
+
+        Raises:
+            ValueError: they are not those of a queue of this size.
+        """
+        pointer, filled = state.get("pointer", -1), state.get("filled", -1)
+        if not (0 <= pointer < self.size and 0 <= filled <= self.size):
+            raise ValueError(
+                f"the counts of the queue are {state}; expected a pointer below {self.size}, and "
+                f"0 to {self.size} rows filled"
+            )
+        self.pointer, self.filled = pointer, filled
 
     @property
     def is_active(self) -> bool:

@@ -8,6 +8,7 @@ from stepscope_systems.rgbt_detection.prediction.moments import other
 from stepscope_systems.rgbt_detection.prediction.outputs import Format
 from stepscope_systems.rgbt_detection.prediction.sources import Source, of_folder, of_images
 from stepscope_systems.rgbt_detection.prediction.videos import VIDEOS, of_videos
+from stepscope_systems.rgbt_detection.ranges import SHARE, at_least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,19 @@ class Options:
     draw: bool = True
     minimum_score: float = 0.5  # of what is drawn; the files hold every detection
     batch: int = 1  # pairs at a time
+
+    def __post_init__(self) -> None:
+        """Refuse numbers by which nothing would be predicted or drawn.
+
+        Raises:
+            ValueError: an option lies outside its range.
+        """
+        for name, value, allowed in (
+            ("batch", self.batch, at_least(1)),
+            ("score", self.minimum_score, SHARE),
+        ):
+            if not allowed.holds(value):
+                raise ValueError(f"--{name} is {value:g}; expected {allowed}")
 
 
 def source_of(options: Options) -> Source:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from stepscope_systems.rgbt_detection.checkpoints import moved
 from stepscope_systems.rgbt_detection.metrics.results import Floats, Result
 from stepscope_systems.rgbt_detection.prediction.moments import Moment
 
@@ -26,8 +27,12 @@ class Predictor:
 
         `size` (height, width): what training images measured, when the detector is to see others
         at that size. None: it sees images as they are, and resizes them as it does in training.
+
+        Raises:
+            ValueError: there is no such device.
         """
-        self._detector = detector.to(device).eval()
+        moved(detector, device)
+        self._detector = detector.eval()
         self._size = size
         self._device = device
 

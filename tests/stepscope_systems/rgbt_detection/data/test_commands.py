@@ -45,6 +45,15 @@ def test_every_fault_is_listed_below_its_data_set(tmp_path: Path, console: Conso
     assert "2 faults" in printed(console)
 
 
+def test_on_a_narrow_terminal_the_whole_name_of_a_file_is_there(tmp_path: Path) -> None:
+    name = "scene_" + "0" * 20 + "1"
+    console = Console(file=io.StringIO(), width=60, color_system=None)
+    root = llvip(tmp_path, {name: (("car", 1, 1, 9, 9),)})
+    commands.validate(Source(kind="llvip", root=root), console=console)
+    column = [line.split("│")[1].strip() for line in printed(console).splitlines() if "│" in line]
+    assert "".join(column) == f"Annotations/{name}.xml"
+
+
 @pytest.mark.parametrize(("most", "rest"), [(2, True), (3, False)])
 def test_a_long_list_is_cut_and_the_rest_counted(
     tmp_path: Path, console: Console, most: int, *, rest: bool

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stepscope_systems.rgbt_detection.config import DataConfig, Stage
-from stepscope_systems.rgbt_detection.data.stages import Lists, lists_of
+from stepscope_systems.rgbt_detection.data.stages import Lists, lists_of, pairs_to_test
 from tests.stepscope_systems.rgbt_detection.data.trees import bbgt, image, kaist, llvip, paired
 
 pytestmark = pytest.mark.corpus
@@ -110,13 +110,20 @@ def test_kaist_is_trained_on_its_paired_annotations(tmp_path: Path) -> None:
             "data.variant is 'paired'; expected one of",
         ),
         ({"source": "coco:PATH", "variant": "raw"}, "data.variant is 'raw'; coco has none"),
+        ({"variant": "paired"}, "data.variant is 'paired'; the synthetic set has none"),
+        ({"source": "llvip:PATH", "misalignment": 2}, "are of the synthetic set, and the source"),
+        ({"source": "kaist:PATH", "has_shared_cue": False}, "are of the synthetic set, and the"),
+        (
+            {"source": "kaist:PATH", "ignored": ("car",)},
+            "data.ignored is car, and kaist has classes of its own",
+        ),
     ],
 )
 def test_a_source_or_variant_that_is_not_known_is_refused(
-    tmp_path: Path, options: dict[str, str], said: str
+    tmp_path: Path, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
-        lists_of(DataConfig(**options), "stage1", tmp_path)  # type: ignore[arg-type]
+        lists_of(DataConfig(**options), "stage1", tmp_path)
 
 
 def test_images_that_are_in_both_lists_are_refused(tmp_path: Path) -> None:
@@ -142,3 +149,28 @@ def test_annotations_of_test_frames_are_not_trained_on(tmp_path: Path) -> None:
     config = DataConfig(source=f"kaist:{tmp_path}", variant="improved-test", is_subset=True)
     with pytest.raises(ValueError, match="split is 'train'; improved-test of KAIST has test"):
         lists_of(config, "stage1", tmp_path)
+
+
+def test_the_test_pairs_are_read_without_any_to_train_on(tmp_path: Path) -> None:
+    kaist(tmp_path, "annotations_KAIST_test_set", {"set06_V000_I00019": LINE})
+    for variant in ("improved-test", "sanitized-train"):
+        config = DataConfig(source=f"kaist:{tmp_path}", variant=variant, is_subset=True)
+        pairs = pairs_to_test(config, "stage1", tmp_path)
+        assert [pair.name for pair in pairs.pairs] == ["set06/V000/I00019"]
+
+
+def test_classes_to_be_ignored_are_read_as_such(tmp_path: Path) -> None:
+    listed = {
+        "images": [{"id": 1, "file_name": "a_0001.png", "width": 64, "height": 48}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 2, "bbox": [1, 1, 8, 9]}],
+        "categories": [{"id": 2, "name": "car"}],
+    }
+    for modality in ("visible", "infrared"):
+        image(tmp_path / modality / "a_0001.png")
+    (tmp_path / "visible_test.json").write_text(json.dumps(listed))
+    config = DataConfig(source=f"coco:{tmp_path}")
+    with pytest.raises(ValueError, match=r"class 'car'.*ignore the class \(data.ignored"):
+        pairs_to_test(config, "stage1", tmp_path)
+    config = dataclasses.replace(config, ignored=("car",))
+    (pair,) = pairs_to_test(config, "stage1", tmp_path).pairs
+    assert [person.ignore for person in pair.people] == [True]

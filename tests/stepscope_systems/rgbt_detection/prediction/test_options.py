@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,3 +82,19 @@ def test_what_contradicts_itself_is_refused_with_what_is_expected(
     )
     with pytest.raises(ValueError, match=re.escape(said)):
         source_of(options)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"batch": 0}, "--batch is 0; expected 1 or more"),
+        ({"batch": -1}, "--batch is -1; expected 1 or more"),
+        ({"minimum_score": 7.0}, "--score is 7; expected 0 to 1"),
+        ({"minimum_score": -0.1}, "--score is -0.1; expected 0 to 1"),
+    ],
+)
+def test_numbers_by_which_nothing_would_be_found_are_refused(
+    tmp_path: Path, numbers: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Options(output=tmp_path, **numbers)

@@ -76,3 +76,17 @@ def test_the_real_detector_keeps_to_what_the_predictor_asks_of_it() -> None:
         assert (result.detected >= 0).all()
         assert (result.detected <= np.array([result.width, result.height] * 2)).all()
         assert not detector.training
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "gpux",
+        pytest.param(
+            "cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+        ),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(ValueError, match=f"the device '{device}' cannot be had here .*; expected"):
+        Predictor(torch.nn.Linear(1, 1), device=device)
