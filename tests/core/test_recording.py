@@ -11,7 +11,7 @@ from stepscope.core import Evidence, Place, Recording
 from stepscope.evidence.checkpoints import Checkpoints, FileTried
 from stepscope.evidence.gradients import Gradient, Gradients
 from stepscope.evidence.intent import Intent
-from stepscope.session import every_kind
+from stepscope.evidence.kinds import every_kind
 
 LARGEST_FINGERPRINT = 2**63 - 1
 
@@ -23,6 +23,9 @@ PLAIN: dict[type[inspect.Type], tuple[object, ...]] = {
     inspect.StrType: ("", 'model."é"\n', "nan"),
     inspect.NoneType: (None,),
 }
+
+
+WORDED = {"milestones": [(), ("epoch 5: acc > 0.2",)]}  # by field: what not every text can be
 
 
 def samples(kind: inspect.Type) -> Iterator[object]:
@@ -46,7 +49,9 @@ def samples(kind: inspect.Type) -> Iterator[object]:
 
 
 def structs(kind: inspect.StructType) -> Iterator[object]:
-    columns = {field.name: list(samples(field.type)) for field in kind.fields}
+    columns = {
+        field.name: WORDED.get(field.name) or list(samples(field.type)) for field in kind.fields
+    }
     for row in range(max((len(column) for column in columns.values()), default=1)):
         yield kind.cls(**{name: column[row % len(column)] for name, column in columns.items()})
 

@@ -33,7 +33,7 @@ def join(
     for column in zip(*outcomes.values(), strict=True):
         by_rank = dict(zip(outcomes, column, strict=True))
         worst = min(column, key=lambda each: _WORST.index(each.status))
-        merged = _merge(by_rank, several=len(run.ranks) > 1)
+        merged = _merge(by_rank, several=len(outcomes) > 1 or run.world_size > 1)
         for finding, ranks in merged:
             found.append(
                 Reported(

@@ -1,5 +1,6 @@
 """A rule: a pure function from evidence to findings, and the name it is known by."""
 
+import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -51,10 +52,20 @@ class Rule:
         """The file it lives in."""
         return sys.modules[self.judge.__module__]
 
+    def __reduce__(self) -> tuple[Callable[[str, str], "Rule"], tuple[str, str]]:
+        """Be pickled by its place: programs hand callbacks that hold rules to other processes."""
+        return _living_in, (self.judge.__module__, self.judge.__name__)
+
     @property
     def page(self) -> str:
         """What the catalogue says of this rule: the docstring of its file."""
         return inspect.cleandoc(self.module.__doc__ or "")
+
+
+def _living_in(module: str, name: str) -> Rule:
+    found = getattr(importlib.import_module(module), name)
+    assert isinstance(found, Rule), "file = function = name, in all of the catalogue"
+    return found
 
 
 def rule(code: str, severity: Severity) -> Callable[[Callable[..., Findings]], Rule]:
