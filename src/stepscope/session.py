@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable
 from typing import TypeGuard
 
-from stepscope import evidence as evidence_home
 from stepscope import probes as probes_home
 from stepscope.core import Evidence, Recording
 from stepscope.core.discovery import members
+from stepscope.evidence.course.course import Course
 from stepscope.evidence.environment import Ending, Run
+from stepscope.evidence.kinds import every_kind
 from stepscope.freezing.proof.observed import FreezesProbe
+from stepscope.probes.course.pulse import Pulse
+from stepscope.probes.course.sampler import Sampler
 from stepscope.probes.gradient_paths.paths import GradientPathsProbe
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.observation import Observation
@@ -30,17 +33,17 @@ def _proving(run: LiveRun) -> Probe:
     return GradientPathsProbe(run, DirectionalDerivatives(run))
 
 
-def every_kind() -> tuple[type[Evidence], ...]:
-    """Find all kinds of evidence, to read a recording back."""
-    return tuple(dict.fromkeys(members(evidence_home, _is_kind)))
+def every_sampler() -> tuple[type[Sampler], ...]:
+    """Find all samplers of the house."""
+    return tuple(dict.fromkeys(members(probes_home, _is_sampler)))
 
 
 def _is_probe(value: object) -> TypeGuard[type[Probe]]:
     return isinstance(value, type) and issubclass(value, Probe) and value is not Probe
 
 
-def _is_kind(value: object) -> TypeGuard[type[Evidence]]:
-    return isinstance(value, type) and issubclass(value, Evidence) and value is not Evidence
+def _is_sampler(value: object) -> TypeGuard[type[Sampler]]:
+    return isinstance(value, type) and issubclass(value, Sampler) and value is not Sampler
 
 
 class Observed:
@@ -55,12 +58,23 @@ class Observed:
 
 
 def record_example(example: Callable[[Observed], None]) -> Recording:
-    """Run an example of a rule under all probes, and return what was seen and handed over."""
+    """Run an example under all probes and samplers; return what was seen and handed over."""
     watch = Observed()
-    observation = Observation(every_probe(), steps=EXAMPLE_STEPS)
+    observation = Observation(every_probe(), steps=EXAMPLE_STEPS, is_window=True)
+    course = Course(every_kind())
     began = time.perf_counter()
-    with observation:
-        example(watch)
+    windows: list[Observation] = []
+    pulse = Pulse(
+        every_sampler(),
+        line=course.add,
+        every=1,
+        window=lambda: windows[0] if windows else None,
+    )
+    with pulse:
+        with observation:
+            windows.append(observation)
+            example(watch)
+        windows.clear()
     run = Run(
         program=example.__name__,
         steps=observation.run.step,
@@ -69,4 +83,4 @@ def record_example(example: Callable[[Observed], None]) -> Recording:
         wall_s=time.perf_counter() - began,
         faults=tuple(observation.run.faults),
     )
-    return Recording(run, *observation.evidence, *watch.given)
+    return Recording(run, *observation.evidence, *course.evidence(), *watch.given)

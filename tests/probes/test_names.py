@@ -38,6 +38,21 @@ def test_two_trained_roots_are_led_by_their_variables() -> None:
     assert names.tensor(critic.head.bias) == "critic.head.bias"
 
 
+def test_a_root_that_is_given_gives_the_names_whatever_holds_it() -> None:
+    net, other = Net(), Net()
+    holder = nn.ModuleList([net, nn.Linear(3, 3)])
+    names = Names(lambda: [*holder.parameters(), *other.parameters()])
+    names.give({"": net})
+    assert [names.tensor(p) for p in net.parameters()] == [n for n, _ in net.named_parameters()]
+    assert names.module(net.backbone[1]) == "backbone.1"
+    assert names.tensor(other.head.bias) == "other.head.bias"
+    assert names.tensor(holder[1].bias) == "holder.1.bias"
+    names = Names(lambda: [*net.parameters(), *other.parameters()])
+    names.give({"student": net, "teacher": other})
+    assert names.tensor(net.head.bias) == "student.head.bias"
+    assert names.tensor(other.head.bias) == "teacher.head.bias"
+
+
 def test_wrappers_add_nothing() -> None:
     net = Net()
     wrapped = nn.DataParallel(net)

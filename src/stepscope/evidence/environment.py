@@ -35,6 +35,12 @@ class Run(Evidence, frozen=True, kw_only=True):
     elsewhere: str = ""  # "a forked process": where steps were taken that nothing observed
 
 
+class Beginning(Evidence, frozen=True, kw_only=True):
+    """There if the recorded steps are the first of the run: what was never done is known then."""
+
+    obtained_by: ClassVar[str] = "the first steps of a run"
+
+
 class Environment(Evidence, frozen=True, kw_only=True):
     """What it ran on."""
 

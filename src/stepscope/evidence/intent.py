@@ -4,6 +4,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from stepscope.core import Evidence, Moment
+from stepscope.evidence.milestones import parsed
 
 
 class Intent(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +25,19 @@ class Intent(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True):
     modalities: tuple[str, ...] = ()  # input names that the loss must depend on
     temperature: float | None = None  # effective scale of the logits at the start: exp(logit_scale)
     metadata: tuple[str, ...] = ()  # keys each sample must carry to evaluation
+    milestones: tuple[str, ...] = ()  # "epoch 5: acc > 0.2", "step 50: loss < 0.7 of chance"
+
+    def __post_init__(self) -> None:
+        """Refuse a milestone that cannot be read.
+
+        Raises:
+            ValueError: one is written otherwise.
+        """
+        for milestone in self.milestones:
+            try:
+                parsed(milestone)
+            except ValueError as mistake:
+                raise ValueError(f"milestones: {mistake}") from None
 
     @property
     def loss_names(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ class NormalisationCall(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # "BatchNorm1d", "GroupNorm"
     training: bool
     fewest_values: int  # values one statistic was computed from, at the least; 0: it computed none
+    most_values: int = 0  # and at the most
     raised: bool  # the smallest call raised
     calls: int
     at: Place = Place()

@@ -92,6 +92,7 @@ class ScheduleStep(msgspec.Struct, frozen=True, kw_only=True):
     optimizer: int
     after_step: int  # recorded steps of its optimizer before it
     lrs: tuple[float, ...]  # of each group, after it
+    lrs_before: tuple[float, ...] = ()
     at: Place
 
 

@@ -7,14 +7,17 @@ stand-ins for tensors. Those cannot be read, and a tracer takes down whatever is
 import torch
 
 _KINDS = torch._C._TorchDispatchModeKey
+_tracing_state = torch._C._get_tracing_state  # asked in each step: no name is looked up twice
+_peek, _mode = torch._C._functorch.peek_interpreter_stack, torch._C._get_dispatch_mode
+_FAKE, _PROXY = _KINDS.FAKE, _KINDS.PROXY
 
 
 def is_being_traced() -> bool:
     """Tell whether what runs now is a tracing of the program: nothing to look at."""
     return (
-        torch._C._get_tracing_state() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._get_dispatch_mode(_KINDS.FAKE) is not None
-        or torch._C._get_dispatch_mode(_KINDS.PROXY) is not None
+        _tracing_state() is not None
+        or _peek() is not None
+        or _mode(_FAKE) is not None
+        or _mode(_PROXY) is not None
         or torch.compiler.is_compiling()
     )

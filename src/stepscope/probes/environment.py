@@ -112,7 +112,7 @@ class LoadersProbe(Probe):
             iterator = iterate(loader)
             if loader not in self._loaders:
                 self._loaders[loader] = len(self._facts)
-                self._facts.append(_loader(loader))
+                self._facts.append(loader_facts(loader))
                 self._batches.append(0)
             self._iterators[iterator] = self._loaders[loader]
             return iterator
@@ -148,7 +148,8 @@ class LoadersProbe(Probe):
             )
 
 
-def _loader(loader: Any) -> Loader:
+def loader_facts(loader: Any) -> Loader:
+    """Describe a `DataLoader`, of which no batch was fetched yet."""
     sampler = loader.sampler
     shuffled = isinstance(sampler, RandomSampler | WeightedRandomSampler) or (
         isinstance(sampler, DistributedSampler) and sampler.shuffle

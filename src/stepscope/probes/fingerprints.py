@@ -10,6 +10,8 @@ from stepscope.probes.gradient_norms import largest_on_device, read_together
 
 COLUMNS = 251  # prime: rows that move oppositely (two classes) fall into different columns
 CHUNK = 1 << 20  # bytes of a copy, where a tensor's words do not start at a multiple of eight
+_ODD = 0x1E3779B97F4A7C15  # without a pattern in its bits
+_CPU = torch.device("cpu")
 SAMPLE = 1024  # elements that speak for a tensor where not all of them are read
 
 
@@ -43,13 +45,28 @@ def fingerprints(tensors: Sequence[torch.Tensor]) -> list[int]:
         flat = [part for parts in pieces for part in parts]
         if not flat:
             continue
-        weights, ends = _layout(sizes)
+        weights, ends = _layout(sizes, _CPU)
         totals = torch.cumsum(torch.cat(flat).cpu() * weights, 0)
         so_far = torch.cat([totals.new_zeros(1), totals])[list(ends)].tolist()
         before = 0
         for i, until in zip(chosen, so_far, strict=True):
             result[i] = (until - before + 2**63) % 2**64 - 2**63
             before = until
+    return result
+
+
+def digests(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return the same numbers, each as a tensor of one element on its device. Nobody waits."""
+    result = [torch.empty(0)] * len(tensors)
+    for device in dict.fromkeys(tensor.device for tensor in tensors):
+        chosen = [i for i, tensor in enumerate(tensors) if tensor.device == device]
+        pieces = [_pieces(tensors[i]) for i in chosen]
+        sizes = tuple(tuple(len(part) for part in parts) for parts in pieces)
+        flat = [part for parts in pieces for part in parts]
+        weights = _layout(sizes, device)[0]
+        weighed = torch.cat([weights[:0], *flat]) * weights
+        for i, own in zip(chosen, weighed.split([sum(parts) for parts in sizes]), strict=True):
+            result[i] = own.sum()
     return result
 
 
@@ -123,10 +140,12 @@ def _columns(words: torch.Tensor) -> list[torch.Tensor]:
 
 
 @functools.lru_cache(maxsize=16)
-def _layout(sizes: tuple[tuple[int, ...], ...]) -> tuple[torch.Tensor, tuple[int, ...]]:
+def _layout(
+    sizes: tuple[tuple[int, ...], ...], device: torch.device
+) -> tuple[torch.Tensor, tuple[int, ...]]:
     """Return the weight of each word, and where each tensor's words end."""
     farthest = max((i * COLUMNS + n for parts in sizes for i, n in enumerate(parts)), default=0)
-    serial = torch.arange(1, farthest + 1, dtype=torch.int64) * 0x1E3779B97F4A7C15 | 1
+    serial = torch.arange(1, farthest + 1, dtype=torch.int64, device=device) * _ODD | 1
     weights: list[torch.Tensor] = []
     ends: list[int] = []
     end = 0
@@ -134,4 +153,4 @@ def _layout(sizes: tuple[tuple[int, ...], ...]) -> tuple[torch.Tensor, tuple[int
         weights += [serial[i * COLUMNS : i * COLUMNS + n] for i, n in enumerate(parts)]
         end += sum(parts)
         ends.append(end)
-    return torch.cat(weights), tuple(ends)
+    return torch.cat([serial[:0], *weights]), tuple(ends)

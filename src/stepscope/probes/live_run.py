@@ -27,19 +27,24 @@ class LiveRun:
         self.over = False  # nothing is patched any more
         self.moments = 0  # told so far
         self.faults: list[str] = []  # of probes
-        self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
+        self.writers: weakref.WeakSet[Any] = weakref.WeakSet()  # `SummaryWriter`s that were heard
+        self._optimizers: weakref.WeakKeyDictionary[torch.optim.Optimizer, int] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._made = 0  # optimizers, dead ones counted
         self._undo: list[Callable[[], None]] = []
         self._readings = Readings()
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """The live optimizers, in the order in which they were made."""
-        return [made for reference in self._optimizers if (made := reference()) is not None]
+        return list(self._optimizers)
 
     def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
         """Take note of a new optimizer."""
-        if all(reference() is not optimizer for reference in self._optimizers):
-            self._optimizers.append(weakref.ref(optimizer))
+        if optimizer not in self._optimizers:
+            self._optimizers[optimizer] = self._made
+            self._made += 1
 
     def gradient_sizes(self, tensors: Sequence[torch.Tensor]) -> list[Size | None]:
         """Measure the gradients that tensors hold; each is read once in a moment, whoever asks."""
@@ -58,7 +63,7 @@ class LiveRun:
     def index(self, optimizer: torch.optim.Optimizer) -> int:
         """Return the position of an optimizer in the order of making, dead ones counted."""
         self.optimizer_made(optimizer)
-        return next(i for i, made in enumerate(self._optimizers) if made() is optimizer)
+        return self._optimizers[optimizer]
 
     def patch(
         self,

@@ -1,6 +1,7 @@
 """Looking from inside a patched function, as quietly as at a moment."""
 
 import contextlib
+import os
 import threading
 import traceback
 from collections.abc import Iterator
@@ -21,15 +22,22 @@ class Lookout:
         self._run = run
         self._name = name
         self._thread = threading.get_ident()
+        self._process = os.getpid()
         self._broken = False
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a look has failed: what was seen before it may be half of something."""
+        return self._broken
+
     def is_open(self) -> bool:
-        """Tell whether the program itself is at work, in its own thread, outside a backward."""
+        """Tell whether the program itself is at work: its process and thread, no backward."""
         return not (
             self._broken
             or self._run.looking
             or self._run.in_backward
             or threading.get_ident() != self._thread
+            or os.getpid() != self._process
             or is_being_traced()
         )
 

@@ -3,7 +3,7 @@
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 
 import torch
@@ -33,10 +33,16 @@ class Names:
         self._aliases: dict[int, list[str]] = {}
         self._roots: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
         self._loose: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
+        self._given: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
         self._called: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
         self._settled = False
         self._fresh = False
         self._incomplete = False  # a module was called that no root is known to hold
+
+    def give(self, roots: Mapping[str, nn.Module]) -> None:
+        """Take roots with the name that leads those of their tensors: "" for none."""
+        self._given.update({module: name for name, module in roots.items()})
+        self._fresh = False
 
     def called(self, module: nn.Module) -> None:
         """Take note of a module that the program calls from outside of any other."""
@@ -63,12 +69,16 @@ class Names:
         modules += [m for m in list(self._called) if id(m) not in known]  # after gc.freeze()
         held = {id(child) for m in modules for child in m.__dict__.get("_modules", {}).values()}
         alone = [m for m in modules if id(m) not in held and "_modules" in m.__dict__]
-        roots = _independent(sorted(alone, key=self._rank()))
+        given = list(self._given)
+        others = [module for module in alone if module not in self._given]
+        roots = _independent(given, sorted(others, key=self._rank()))
         if not self._settled:
             self._modules.clear()
             self._tensors.clear()
             self._aliases.clear()
             self._roots.clear()
+        for root in given:
+            self._roots.setdefault(root, self._given[root])
         self._prefix(roots)
         for root in roots:
             for name, module in root.named_modules(remove_duplicate=True):
@@ -151,22 +161,25 @@ class Names:
         return tuple(self._aliases.get(id(tensor), ()))
 
 
-def _independent(candidates: list[nn.Module]) -> list[nn.Module]:
-    """Return those that hold tensors which no larger one holds, the largest first, then as given.
+def _independent(given: list[nn.Module], candidates: list[nn.Module]) -> list[nn.Module]:
+    """Return the given ones, and those that hold tensors which no larger one holds.
+
+    The largest come first, then the order is kept.
 
     A slice of a model, or a list of some of its layers, is no model of its own.
     """
-    below = [
-        (module, {id(tensor) for m in module.modules() for _, tensor in _own_tensors(m)})
-        for module in candidates
-    ]
-    known: set[int] = set()
-    roots = []
+    below = [(module, _held_by(module)) for module in candidates]
+    known = {key for module in given for key in _held_by(module)}
+    roots = list(given)
     for module, tensors in sorted(below, key=lambda pair: len(pair[1]), reverse=True):
         if not tensors <= known:
             roots.append(module)
             known |= tensors
     return roots
+
+
+def _held_by(module: nn.Module) -> set[int]:
+    return {id(tensor) for m in module.modules() for _, tensor in _own_tensors(m)}
 
 
 def _own_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -16,7 +16,7 @@ from stepscope.probes.source_lines import PROGRAM, running_line
 
 
 class _Calls:
-    """The calls of one layer. `fewest` is 0 while it has computed no statistics."""
+    """The calls of one layer. `fewest` and `most` are 0 while it has computed no statistics."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = weakref.ref(module)
@@ -24,6 +24,7 @@ class _Calls:
         self.training = module.training
         self.name = ""
         self.fewest = 0
+        self.most = 0
         self.raised = False
         self.calls = 0
         self.at = Place()
@@ -56,6 +57,7 @@ class NormalisationProbe(Probe):
                 self._gone.append(layer)
             layer = self._layers[id(module)] = _Calls(module)
         layer.calls += 1
+        layer.most = max(layer.most, values or 0)
         if values is not None and not 0 < layer.fewest <= values:
             layer.fewest = values
             layer.raised = False
@@ -125,6 +127,7 @@ def _call(layer: _Calls) -> NormalisationCall:
         kind=layer.kind,
         training=layer.training,
         fewest_values=layer.fewest,
+        most_values=layer.most,
         raised=layer.raised,
         calls=layer.calls,
         at=layer.at,

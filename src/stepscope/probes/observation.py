@@ -2,7 +2,6 @@
 
 import os
 import threading
-import traceback
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Self
@@ -12,15 +11,15 @@ from torch.optim import Optimizer
 from torch.optim import optimizer as optimizer_hooks
 
 from stepscope.core import Evidence
+from stepscope.evidence.environment import Beginning
 from stepscope.probes.being_traced import is_being_traced
+from stepscope.probes.closures import after_closure
 from stepscope.probes.live_run import LiveRun
+from stepscope.probes.observer import OBSERVER
 from stepscope.probes.probe import Probe
+from stepscope.probes.telling import Telling, moments_of
 
-MOMENTS = tuple(
-    name
-    for name, value in vars(Probe).items()
-    if callable(value) and name[0] != "_" and name != "evidence"
-)
+MOMENTS = moments_of(Probe, but=("evidence",))
 PATIENCE = 6  # rounds of the busiest optimizer, while another has not yet had its steps
 
 
@@ -38,14 +37,18 @@ class Observation:
         *,
         steps: int = 3,
         completed: Callable[[], None] = lambda: None,
+        is_window: bool = False,
     ) -> None:
+        """`is_window`: one of several of a run; who opens it hands on the optimizers' steps."""
         self.run = LiveRun(steps)
         self.evidence: list[Evidence] = []  # filled when the recording ends
         self.watching = False
         self._makers = tuple(probes)
         self._completed = completed
-        self._probes: list[Probe] = []
-        self._hooks: dict[str, list[Callable[..., None]]] = {moment: [] for moment in MOMENTS}
+        self._is_window = is_window
+        self.is_beginning = True  # of the run; a later window is told otherwise
+        self._telling = Telling(self.run, Probe, MOMENTS)
+        self._tell = self._telling.tell
         self._open = False  # the work that leads to the next step has begun
         self._full = False  # all steps are taken
         self._taken: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
@@ -54,18 +57,21 @@ class Observation:
 
     def __enter__(self) -> Self:
         self.watching = True
+        if not self._is_window:
+            OBSERVER.present = self
         for make in self._makers:
-            self._attach(make)
+            self._telling.attach(make(self.run))
         self.run.patch(torch.nn.Module, "_call_impl", self._around_call, is_inert=True)
         self.run.patch(torch.autograd, "backward", self._around_backward, is_inert=True)
         self.run.patch(Optimizer, "__init__", self._around_optimizer, is_inert=True)
-        for handle in (
-            optimizer_hooks.register_optimizer_step_pre_hook(self._before_step),
-            optimizer_hooks.register_optimizer_step_post_hook(self._after_step),
-        ):
-            self.run.on_end(handle.remove)
+        if not self._is_window:
+            for handle in (
+                optimizer_hooks.register_optimizer_step_pre_hook(self.before_step),
+                optimizer_hooks.register_optimizer_step_post_hook(self.after_step),
+            ):
+                self.run.on_end(handle.remove)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_if_alive(self._forked))
+            os.register_at_fork(after_in_child=if_alive(self._forked))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,16 +82,17 @@ class Observation:
         if not self.watching:
             return
         self.watching = False
+        if OBSERVER.present is self:
+            OBSERVER.present = None
         self.run.unpatch()
-        self.run.looking = True
-        with torch._C.DisableTorchFunction(), torch.no_grad():
-            for probe in self._probes:
-                try:
-                    self.evidence.extend(probe.evidence())
-                except Exception:  # noqa: BLE001 - a fault of ours must not stop the program
-                    self._fault(probe)
-        self._probes.clear()
-        self._hooks = {moment: [] for moment in MOMENTS}
+        self.evidence += self._telling.gather(lambda probe: probe.evidence())
+        if self.is_beginning:
+            self.evidence.append(Beginning())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all steps are taken; it ends when something new begins."""
+        return self._full
 
     def _forked(self) -> None:
         """Leave a forked child, such as a worker of a DataLoader, unobserved."""
@@ -93,40 +100,6 @@ class Observation:
             self.watching = False
             self.run.looking = True
             self.run.unpatch()
-
-    def _attach(self, make: Callable[[LiveRun], Probe]) -> None:
-        probe = make(self.run)
-        self._probes.append(probe)
-        for moment in MOMENTS:
-            if getattr(type(probe), moment) is not getattr(Probe, moment):
-                self._hooks[moment].append(getattr(probe, moment))
-
-    def _tell(self, moment: str, *facts: Any) -> None:
-        hooks = self._hooks[moment]
-        if not hooks or self.run.looking:
-            return
-        self.run.looking = True
-        self.run.moments += 1
-        self.run.grad_enabled = torch.is_grad_enabled()
-        try:
-            with torch._C.DisableTorchFunction(), torch.no_grad():
-                for hook in tuple(hooks):
-                    try:
-                        hook(*facts)
-                    except Exception:  # noqa: BLE001 - a fault of ours must not stop the program
-                        self._drop(hook)
-        finally:
-            self.run.looking = False
-
-    def _drop(self, hook: Callable[..., None]) -> None:
-        probe: Probe = hook.__self__  # type: ignore[attr-defined]  # hooks are bound methods
-        self._fault(probe)
-        self._probes.remove(probe)
-        for moment, hooks in self._hooks.items():
-            self._hooks[moment] = [each for each in hooks if each.__self__ is not probe]  # type: ignore[attr-defined]
-
-    def _fault(self, probe: Probe) -> None:
-        self.run.faults.append(f"{type(probe).__name__}: {traceback.format_exc()}")
 
     def _is_ours(self) -> bool:
         """Tell whether what happens now is not to be observed."""
@@ -198,7 +171,7 @@ class Observation:
 
         return observed
 
-    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+    def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """Global hook: torch passes `(optimizer, *args)` as `args`, and takes changed ones back."""
         if self._is_ours():
             return None
@@ -207,23 +180,18 @@ class Observation:
             return None
         self.run.optimizer_made(optimizer)
         self._tell("step_called", optimizer)
-        where = next((i for i, value in enumerate(args) if i and callable(value)), None)
-        closure = kwargs.get("closure") if where is None else args[where]
-        if closure is None:
-            self._tell("gradients_ready", optimizer)
-            return None
 
-        def observed() -> Any:
-            result = closure()
+        def closed() -> None:
             if not self._is_ours():
                 self._tell("gradients_ready", optimizer)
-            return result
 
-        if where is None:
-            return args, {**kwargs, "closure": observed}
-        return (*args[:where], observed, *args[where + 1 :]), kwargs
+        changed = after_closure(args, kwargs, closed)
+        if changed is None:
+            self._tell("gradients_ready", optimizer)
+        return changed
 
-    def _after_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+    def after_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        """Global hook, the same way."""
         if self._is_ours():
             return
         self._tell("step_returned", optimizer)
@@ -232,10 +200,12 @@ class Observation:
         self._open = False
         taken = [self._taken.get(each, 0) for each in self.run.optimizers]
         asked = self.run.steps_asked
-        self._full = min(taken) >= asked or max(taken) >= asked * PATIENCE
+        # Where an optimizer is made for each batch, none has its steps, and all together do.
+        together = self.run.step >= asked * PATIENCE * len(taken)
+        self._full = min(taken) >= asked or max(taken) >= asked * PATIENCE or together
 
 
-def _if_alive(method: Callable[[], None]) -> Callable[[], None]:
+def if_alive(method: Callable[[], None]) -> Callable[[], None]:
     """Call a method while its object lives: what is registered for forks stays for good."""
     reference = weakref.WeakMethod(method)
 

@@ -44,19 +44,20 @@ class ScheduleHistory:
         def observed(scheduler: Any, *args: Any, **kwargs: Any) -> Any:
             if self._inside or self._run.looking:
                 return step(scheduler, *args, **kwargs)
+            optimizer = unwrapped(getattr(scheduler, "optimizer", None))
+            before = rates(optimizer) if isinstance(optimizer, Optimizer) else ()
             self._inside = True
             try:
                 result = step(scheduler, *args, **kwargs)
             finally:
                 self._inside = False
             if not getattr(scheduler, "_is_initial", False):
-                self._keep(scheduler)
+                self._keep(scheduler, optimizer, before)
             return result
 
         return observed
 
-    def _keep(self, scheduler: Any) -> None:
-        optimizer = unwrapped(getattr(scheduler, "optimizer", None))
+    def _keep(self, scheduler: Any, optimizer: Any, before: tuple[float, ...]) -> None:
         if any(optimizer is each for each in self._run.optimizers):
             self.steps.append(
                 ScheduleStep(
@@ -64,6 +65,7 @@ class ScheduleHistory:
                     optimizer=self._run.index(optimizer),
                     after_step=self._steps_taken(optimizer),
                     lrs=rates(optimizer),
+                    lrs_before=before,
                     at=running_line(PROGRAM),
                 )
             )

@@ -77,7 +77,7 @@ class FilesTried:
     def origin(self, state: object) -> str:
         """Return the file that the first known tensor of a state was read from, or ""."""
         for tensor in tensors_in(state):
-            found = self._origins.get(_storage_key(tensor))
+            found = self._origins.get(storage_key(tensor))
             if found is not None:
                 return found[1]
         return ""
@@ -108,7 +108,7 @@ class FilesTried:
             named = isinstance(path, str | os.PathLike) and str(path).endswith(SUFFIXES)
             if named and self._is_open():
                 with self._lookout.looking():
-                    self._note(_text(path), existed=bool(answer))
+                    self._note(path_of(path), existed=bool(answer))
             return answer
 
         return observed
@@ -122,10 +122,10 @@ class FilesTried:
                 result = read(*args, **kwargs)
             except FileNotFoundError:
                 with self._lookout.looking():
-                    self._note(_text(source), existed=False)
+                    self._note(path_of(source), existed=False)
                 raise
             with self._lookout.looking():
-                path = _text(source)
+                path = path_of(source)
                 self.read_from_memory += not path
                 asked = self._note(path, existed=True)
                 if asked is not None:
@@ -145,7 +145,7 @@ class FilesTried:
         for count, tensor in enumerate(tensors_in(result)):
             if count >= MOST_TENSORS:
                 break
-            key = _storage_key(tensor)
+            key = storage_key(tensor)
             if key and key not in self._origins:
                 self._origins[key] = (StorageWeakRef(tensor.untyped_storage()), path)
 
@@ -162,7 +162,7 @@ def tensors_in(state: object, depth: int = 0) -> Iterator[torch.Tensor]:
             yield from tensors_in(value, depth + 1)
 
 
-def _storage_key(tensor: torch.Tensor) -> int:
+def storage_key(tensor: torch.Tensor) -> int:
     """Identify the memory of a tensor; unique for as long as a weak reference to it is held."""
     try:
         return int(tensor.untyped_storage()._cdata)
@@ -170,7 +170,7 @@ def _storage_key(tensor: torch.Tensor) -> int:
         return 0
 
 
-def _text(path: object) -> str:
+def path_of(path: object) -> str:
     """Return the path of a path-like or of an open file, "" for anything else."""
     if isinstance(path, str):
         return path

@@ -47,6 +47,7 @@ TARGET_POSITION = {
 }  # fmt: skip
 DETACHING = frozenset(("detach", "detach_", "data", "tensor", "as_tensor", "new_tensor", "asarray"))
 
+MOST_KNOWN = 10_000  # torch has some 2000; bounds generated ones
 _known: dict[Callable[..., Any], tuple[Kind, str]] = {}  # functions of torch do not change
 
 
@@ -55,7 +56,8 @@ def kind_of_call(function: Callable[..., Any]) -> tuple[Kind, str]:
     found = _known.get(function)
     if found is None:
         found = _classify(function)
-        if len(_known) < 10_000:  # noqa: PLR2004 - torch has some 2000; bounds generated ones
+        is_patched = hasattr(function, "__wrapped__")  # and would keep its patcher alive
+        if len(_known) < MOST_KNOWN and not is_patched:
             _known[function] = found
     return found
 

@@ -1,0 +1,76 @@
+"""How seldom steps are sampled follows from what sampling costs."""
+
+import time
+from itertools import pairwise
+
+import pytest
+
+from stepscope.probes.course.pace import EVERY, FIRST, SHARE, Pace
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def sampled(pace: Pace, clock: Clock, steps: int, *, step_s: float, looked_s: float) -> list[int]:
+    """Take steps, of which the sampled ones take longer; return those."""
+    seen = []
+    for step in range(steps):
+        looks = pace.is_sampled(step)
+        clock.now += step_s + looks * looked_s
+        pace.stepped(step, looks * looked_s)
+        seen += [step] * looks
+    return seen
+
+
+def test_cheap_looks_come_at_the_least_distance(clock: Clock) -> None:
+    seen = sampled(Pace(), clock, 200, step_s=1.0, looked_s=SHARE * EVERY)
+    assert seen[:FIRST] == list(range(FIRST))
+    assert {after - before for before, after in pairwise(seen[FIRST:])} == {EVERY}
+
+
+def test_dear_looks_take_no_more_than_their_share(clock: Clock) -> None:
+    steps, looked_s = 20_000, 0.4
+    seen = sampled(Pace(), clock, steps, step_s=0.1, looked_s=looked_s)
+    later = len(seen) - FIRST
+    assert later > 5
+    assert later * looked_s <= SHARE * steps * 0.1
+
+
+@pytest.mark.parametrize("pause_s", [30.0, 3000.0])
+def test_pauses_for_imports_or_evaluations_are_no_steps(clock: Clock, pause_s: float) -> None:
+    pace = Pace()
+    clock.now += pause_s
+    sampled(pace, clock, 30, step_s=0.1, looked_s=0.0)
+    assert pace.step_s == pytest.approx(0.1)
+    clock.now += pause_s
+    pace.stepped(30, 0.0)
+    assert pace.step_s == pytest.approx(0.11)
+
+
+def test_steps_that_become_slower_for_good_are_believed(clock: Clock) -> None:
+    pace = Pace()
+    sampled(pace, clock, 30, step_s=0.1, looked_s=0.0)
+    for step in range(30, 130):
+        clock.now += 1.0
+        pace.stepped(step, 0.0)
+    assert pace.step_s == pytest.approx(1.0, rel=0.01)
+
+
+def test_a_distance_that_is_given_is_kept_whatever_it_costs(clock: Clock) -> None:
+    assert sampled(Pace(every=7), clock, 30, step_s=0.1, looked_s=9.0) == [0, 7, 14, 21, 28]
+
+
+@pytest.mark.parametrize("drift_s", [0.0, -5.0])
+def test_a_clock_that_stands_or_goes_back_stops_nothing(clock: Clock, drift_s: float) -> None:
+    seen = sampled(Pace(), clock, 100, step_s=drift_s, looked_s=0.0)
+    assert seen[FIRST:] == list(range(FIRST - 1 + EVERY, 100, EVERY))
