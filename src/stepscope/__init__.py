@@ -1,18 +1,19 @@
 """Tells, with evidence and a source line, when a training run is not doing what it should."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from stepscope.version import __version__
 
-if TYPE_CHECKING:  # the command line answers without torch, which freezing needs
+if TYPE_CHECKING:  # the command line answers without torch, which these need
+    from stepscope.adapters.loop import watch
     from stepscope.freezing import Frozen, freeze
 
-__all__ = ["Frozen", "__version__", "freeze"]
+__all__ = ["Frozen", "__version__", "freeze", "watch"]
+_HOMES = {"Frozen": "freezing", "freeze": "freezing", "watch": "adapters.loop"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from stepscope import freezing
-
-    return getattr(freezing, name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -6,16 +6,17 @@ import msgspec
 import pytest
 
 from stepscope.adapters.script import Checked
-from stepscope.cli.declared import declared_at
 from stepscope.cli.delivery import Delivery
 from stepscope.cli.judging import Judging
-from stepscope.cli.settings import Settings
+from stepscope.configurations.declared import declared_at
+from stepscope.configurations.settings import Settings
 from stepscope.core import Evidence, Finding, Findings, Place, Recording, Severity, rule
 from stepscope.core.selection import select
 from stepscope.core.verdict import Report
 from stepscope.evidence.environment import Ending, Run
 from stepscope.evidence.modules import Module, Modules
 from stepscope.reporters import reporter
+from stepscope.summing_up import Terms
 
 RUN = Run(program="train.py", steps=3, asked=3, ending=Ending.RECORDED, wall_s=1.0)
 
@@ -33,11 +34,8 @@ def always(run: Run, *, parameter: str = "model.encoder.layer.weight") -> Findin
 
 def judged(*recordings: Recording, notes: tuple[str, ...] = ()) -> Report:
     judging = Judging(
-        selection=select([always]),
-        settings=Settings(file="stepscope.toml"),
+        terms=Terms(selection=select([always]), settings=Settings(file="stepscope.toml"), root="/project"),
         delivery=Delivery("text", None, 2, 80, colour=False, encoding="utf-8"),
-        root="/project",
-        strict=False,
     )
     return judging.report(Checked(recordings, notes))
 
@@ -155,11 +153,8 @@ def test_a_line_of_the_settings_comes_before_a_file_without_a_line(tmp_path: Pat
             )
 
     judging = Judging(
-        selection=select([absent]),
-        settings=Settings(file="stepscope.toml"),
+        terms=Terms(selection=select([absent]), settings=Settings(file="stepscope.toml"), root=str(tmp_path)),
         delivery=Delivery("text", None, 2, 80, colour=False, encoding="utf-8"),
-        root=str(tmp_path),
-        strict=False,
     )
     report = judging.report(Checked((recorded(),)))
     declared = Place(file="stepscope.toml", line=6)

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stepscope.adapters.putting_back import put_back
 from stepscope.core import Evidence, Recording
+from stepscope.probes.putting_back import put_back
 from stepscope.probes.source_lines import PROGRAM, kind_of
 
 if TYPE_CHECKING:  # not before the program has loaded torch in its own way
@@ -107,7 +107,7 @@ class Children:
         def observed(process: BaseProcess) -> None:
             target: Callable[..., Any] | None = vars(process).get("_target")
             ours = not children._is_over and not process.daemon
-            if target and ours and _may_train(target):
+            if target and ours and may_train(target):
                 wrapped = Observed(target, children._folder.name, children._number, children._steps)
                 vars(process)["_target"] = wrapped
                 children._number += 1
@@ -131,7 +131,7 @@ class Children:
         return found
 
 
-def _may_train(target: Callable[..., Any]) -> bool:
+def may_train(target: Callable[..., Any]) -> bool:
     """Tell a function of the program, or torch's own launcher, from the workers of libraries."""
     while isinstance(target, functools.partial):
         target = target.func

@@ -13,7 +13,7 @@ import psutil
 import torch
 from torch.optim import optimizer as optimizer_hooks
 
-from stepscope.adapters.putting_back import put_back
+from stepscope.probes.putting_back import put_back
 
 PATIENCE = 3  # times that the program may take the end of its recording for an error of its own
 GRACE_S = 3.0  # that a process gets to end by itself

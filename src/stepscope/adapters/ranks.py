@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,11 +23,22 @@ class Ranks:
 
     @classmethod
     def of_environment(cls) -> "Ranks":
-        """Read RANK and WORLD_SIZE; a process of its own where they are not set."""
+        """Read RANK and WORLD_SIZE, or ask a process group that there is already.
+
+        A process of its own where there is neither.
+        """
         try:
             return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), Path.cwd())
         except (KeyError, ValueError):
+            group = sys.modules.get("torch.distributed")  # not loaded: none has been made
+            if group is not None and group.is_available() and group.is_initialized():
+                return cls(group.get_rank(), group.get_world_size(), Path.cwd())
             return cls(0, 1, Path.cwd())
+
+    @classmethod
+    def here(cls, rank: int, world_size: int) -> "Ranks":
+        """Take what a framework says, in the current folder."""
+        return cls(rank, world_size, Path.cwd())
 
     @property
     def folder(self) -> Path:

@@ -23,10 +23,11 @@ from stepscope.core import Place, Recording
 from stepscope.evidence.environment import Ending, Run
 from stepscope.evidence.freezing import Freezes, joined
 from stepscope.evidence.intent import Intent
+from stepscope.evidence.kinds import every_kind
 from stepscope.evidence.parameters import Parameters
 from stepscope.probes.observation import Observation
 from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of, place_of
-from stepscope.session import every_kind, every_probe
+from stepscope.session import every_probe
 
 BUSY_S = 1.0  # of processor time: a child that did more than answer a question
 
@@ -205,7 +206,7 @@ class _Check:
         self._ending = self._why_ended()
         self._end()
 
-    def _left(self, error: str) -> NoReturn:
+    def _left(self, error: str, _code: int | None) -> NoReturn:
         """Report for a program that leaves its process on the spot."""
         self._error = error
         self._end()

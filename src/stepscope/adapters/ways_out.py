@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from stepscope.adapters.putting_back import put_back
+from stepscope.probes.putting_back import put_back
 
 EXITS = ("_exit",)
 REPLACEMENTS = ("execv", "execve")  # all other `os.exec...` end in one of the two
@@ -13,10 +13,11 @@ REPLACEMENTS = ("execv", "execve")  # all other `os.exec...` end in one of the t
 class WaysOut:
     """Sees to it that the report comes first where the program leaves in such a way.
 
-    `leave` is called with what is wrong about it, "" where nothing is.
+    `leave` is called with what is wrong about it, "" where nothing is, and with the exit code,
+    None where another program goes on in this process. If it returns, the program leaves.
     """
 
-    def __init__(self, leave: Callable[[str], NoReturn]) -> None:
+    def __init__(self, leave: Callable[[str, int | None], None]) -> None:
         self._leave = leave
         self._process = os.getpid()  # forked children leave as they like
         self._ours: dict[str, tuple[Callable[..., NoReturn], Callable[..., NoReturn]]] = {}
@@ -43,8 +44,10 @@ class WaysOut:
                 original(*args, **kwargs)
             self.over()
             if name in REPLACEMENTS:
-                self._leave(f"os.{name}, which puts another program in its place,")
-            code = (*args, *kwargs.values())[0]
-            self._leave(f"os._exit({code})" if code else "")
+                self._leave(f"os.{name}, which puts another program in its place,", None)
+            else:
+                code = (*args, *kwargs.values())[0]
+                self._leave(f"os._exit({code})" if code else "", code)
+            original(*args, **kwargs)
 
         return observed

@@ -13,7 +13,11 @@ from stepscope.cli.freeze import EXAMPLES as FREEZE_EXAMPLES
 from stepscope.cli.freeze import freeze
 from stepscope.cli.inspect import EXAMPLES as INSPECTING
 from stepscope.cli.inspect import inspect
+from stepscope.cli.review import EXAMPLES as REVIEWING
+from stepscope.cli.review import review
 from stepscope.cli.rule import rule
+from stepscope.cli.run import EXAMPLES as RUNNING
+from stepscope.cli.run import run
 from stepscope.cli.train import EXAMPLES as SYSTEMS
 from stepscope.cli.train import train
 from stepscope.version import __version__
@@ -32,6 +36,15 @@ app.command(
     short_help="Judge an unmodified program by its first optimizer steps.",
     epilog=EXAMPLES,
 )(check)
+app.command(
+    context_settings={"allow_interspersed_args": False},
+    short_help="Watch the whole run of an unmodified program.",
+    epilog=RUNNING,
+)(run)
+app.command(
+    short_help="Judge a run that was watched, from its recording, also while it goes on.",
+    epilog=REVIEWING,
+)(review)
 app.command(
     short_help="Show what a plan of freezing does to a model, or measure what freezing saves.",
     epilog=FREEZE_EXAMPLES,

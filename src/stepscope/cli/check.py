@@ -58,7 +58,7 @@ def check(
     """
     from stepscope.catalogue import every_rule
     from stepscope.cli.delivery import Delivery
-    from stepscope.cli.settings import chosen, load
+    from stepscope.configurations.settings import chosen, load
 
     try:
         rules = every_rule()
@@ -72,14 +72,15 @@ def check(
     from stepscope.adapters.script import check as observe
     from stepscope.adapters.target import Target, TargetError
     from stepscope.cli.judging import Judging
+    from stepscope.summing_up import Terms
 
-    judging = Judging(
+    terms = Terms(
         selection=selection,
         settings=settings,
-        delivery=delivery,
         root=str(Path.cwd()),  # before the script can change it
         strict=strict,
     )
+    judging = Judging(terms=terms, delivery=delivery)
     own = tuple(arguments or ())
     target = Target(script, is_module=module, arguments=own[1:] if own[:1] == ("--",) else own)
     try:

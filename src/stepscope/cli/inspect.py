@@ -65,7 +65,7 @@ def inspect(
     """
     from stepscope.catalogue import every_rule
     from stepscope.cli.delivery import Delivery
-    from stepscope.cli.settings import chosen, load
+    from stepscope.configurations.settings import chosen, load
 
     try:
         rules = every_rule()

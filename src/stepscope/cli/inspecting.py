@@ -16,9 +16,9 @@ from stepscope.checkpoint_files.comparison import (
 )
 from stepscope.checkpoint_files.contents.describing import Described, describe
 from stepscope.checkpoint_files.taint import defects, taints
-from stepscope.cli.declared import declared_at
-from stepscope.cli.settings import Settings
+from stepscope.configurations.declared import declared_at
 from stepscope.configurations.files import SUFFIXES, read_table
+from stepscope.configurations.settings import Settings
 from stepscope.configurations.table import Table
 from stepscope.core import Evidence, Place, Recording, Rule, judge
 from stepscope.core.joining import join

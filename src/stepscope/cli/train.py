@@ -41,6 +41,8 @@ def train(
     try:
         code = systems[system].load()(arguments or [])
     except ModuleNotFoundError as missing:
+        if missing.name is None:  # raised by a library, of something else
+            raise
         refuse(
             f"{system} needs {missing.name}, which is not installed; "
             "pip install 'stepscope[systems]'"

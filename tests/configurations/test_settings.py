@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stepscope.cli.settings import Settings, chosen, load
+from stepscope.configurations.settings import Settings, chosen, load
 from stepscope.core import Findings, Rule, Severity, rule
 from stepscope.evidence.gradients import Gradients
 from stepscope.evidence.intent import Intent

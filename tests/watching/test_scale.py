@@ -1,0 +1,64 @@
+"""What a watched run keeps does not grow with its steps, nor a step's work with its optimizers."""
+
+import gc
+
+import torch
+
+from stepscope.watching.watched import Watched
+from tests.watching.conftest import Kept, Loop
+
+
+def kept_after(loop: Loop, steps: int) -> int:
+    loop.step(steps)
+    loop.losses.clear()
+    gc.collect()
+    return len(gc.get_objects())
+
+
+def test_what_is_kept_does_not_grow_with_the_steps() -> None:
+    loop = Loop()
+    with Watched("train.py", rules=[]) as watched:
+        early = kept_after(loop, 500)
+        late = kept_after(loop, 3000)
+    assert watched.faults == []
+    assert watched.step == 3500
+    assert late - early < 500  # objects; 3000 steps that were kept would be more
+
+
+def test_a_program_that_computes_gradients_and_never_steps_is_kept_no_more_of() -> None:
+    model = torch.nn.Linear(2, 2)
+
+    def by_hand(steps: int) -> int:
+        for _ in range(steps):
+            model(torch.ones(1, 2)).sum().backward()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.sub_(parameter.grad, alpha=0.01)  # type: ignore[arg-type]
+                    parameter.grad = None
+        gc.collect()
+        return len(gc.get_objects())
+
+    with Watched("train.py", rules=[], keeper=Kept()) as watched:
+        early = by_hand(100)
+        late = by_hand(600)
+    assert watched.step == 0
+    assert late - early < 300
+
+
+def test_optimizers_that_are_made_for_each_batch_are_kept_no_more_of() -> None:
+    model = torch.nn.Linear(2, 2)
+
+    def inner(steps: int) -> int:
+        for _ in range(steps):
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+            del optimizer
+        gc.collect()
+        return len(gc.get_objects())
+
+    with Watched("train.py", rules=[]) as watched:
+        early = inner(200)
+        late = inner(1500)
+    assert watched.step == 1700
+    assert late - early < 1000
