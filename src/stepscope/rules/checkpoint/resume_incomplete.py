@@ -2,7 +2,9 @@
 
 ## What it proves
 The file holds an optimizer's state, so it is meant to resume from. Warning: its parameter groups
-have an `initial_lr`, which only a scheduler sets, and no scheduler's state is in the file. Note:
+have an `initial_lr`, which only a scheduler sets, and no scheduler's state is in the file; or, in a
+run that is watched, such a state was loaded into an optimizer, and at its first step afterwards no
+scheduler of it had been given a state or had taken a step. Note:
 something else is not there that a resume would want (random states, the epoch or step, the state of
 the optimizer's parameters, the pointer of a queue).
 
@@ -18,7 +20,9 @@ Save what is missing next to the optimizer: `scheduler.state_dict()`, the epoch 
 A file of weights alone is not meant to resume from and is not judged, nor is one of an optimizer
 alone, as Transformers and Accelerate write it: give the folder. Whether the training used a
 gradient scaler, an average of the weights or a bank cannot be told from a file that has none. A
-schedule that is computed from the step (and not by a scheduler object) leaves no `initial_lr`.
+schedule that is computed from the step (and not by a scheduler object) leaves no `initial_lr`. In a
+run that is watched only schedulers of torch are looked at; one that is told where to begin
+(`last_epoch`), or is stepped there, is left alone.
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/optim.html#torch.optim.lr_scheduler.LRScheduler (sets
@@ -26,9 +30,11 @@ schedule that is computed from the step (and not by a scheduler object) leaves n
 - https://docs.pytorch.org/docs/stable/notes/randomness.html
 """
 
+from typing import Any
+
 import msgspec
 
-from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
+from stepscope.core import Finding, Findings, NotJudged, Related, Severity, Watch, rule
 from stepscope.evidence.checkpoint_file import (
     CheckpointFile,
     Counter,
@@ -37,10 +43,17 @@ from stepscope.evidence.checkpoint_file import (
     OptimizerFacts,
     TensorFacts,
 )
+from stepscope.evidence.course.resumes import SchedulesResumed
 
 
 @rule("CKP005", Severity.WARNING)
-def resume_incomplete(file: CheckpointFile) -> Findings:
+def resume_incomplete(file: CheckpointFile | None, resumes: SchedulesResumed | None) -> Findings:
+    if resumes is not None:
+        yield from _started_anew(resumes)
+    elif file is None:
+        raise NotJudged("needs a checkpoint file (`inspect`), or a resume under a torch scheduler")
+    if file is None:
+        return
     if not file.is_resumable:
         raise NotJudged("the file has no optimizer: it is not meant to resume from")
     if not file.model:
@@ -52,6 +65,24 @@ def resume_incomplete(file: CheckpointFile) -> Findings:
     if others:
         names = ", ".join(each.what for each in others)
         yield _finding(file, names, "; ".join(each.why for each in others), Severity.NOTE)
+
+
+def _started_anew(resumes: SchedulesResumed) -> Findings:
+    for step, each in resumes.seen:
+        if each.loaded or each.furthest > 0:
+            continue
+        counted = "" if each.steps is None else f" of {each.steps} steps"
+        yield Finding(
+            subject=f"{', '.join(dict.fromkeys(each.schedulers))} of {each.kind} {each.optimizer}",
+            message="begins anew, while its optimizer was resumed",
+            measured=(
+                f"a state{counted} was loaded into the optimizer before step {step}, with the"
+                " initial_lr of a scheduler; no scheduler was given a state, and all stand at 0"
+            ),
+            expected="scheduler.load_state_dict(...) beside optimizer.load_state_dict(...)",
+            at=each.at,
+            related=(Related("made here", each.made_at),),
+        )
 
 
 def _finding(file: CheckpointFile, what: str, why: str, severity: Severity | None) -> Finding:
@@ -72,6 +103,50 @@ def fails_when_the_scheduler_is_not_in_the_file(watch: Watch) -> None:
 def fails_with_a_note_when_only_the_random_state_is_missing(watch: Watch) -> None:
     why = "data order, dropout and augmentation will not go on where they stopped"
     watch.saw(_saved(Lack(what="random state", why=why, is_proved=False)))
+
+
+def _resumed(*, scheduler_too: bool, last_epoch: int = -1) -> None:
+    import torch
+
+    def made(last: int = -1) -> tuple[Any, Any, Any]:
+        model = torch.nn.Linear(4, 2)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        if last >= 0:
+            optimizer.load_state_dict(saved)
+        return model, optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 10, last_epoch=last)
+
+    model, optimizer, scheduler = made()
+    model(torch.ones(3, 4)).sum().backward()
+    optimizer.step()
+    scheduler.step()
+    saved, position = optimizer.state_dict(), scheduler.state_dict()
+    model, optimizer, scheduler = made(last_epoch)
+    optimizer.load_state_dict(saved)
+    if scheduler_too:
+        scheduler.load_state_dict(position)
+    model(torch.ones(3, 4)).sum().backward()
+    optimizer.step()
+
+
+def fails_when_a_run_resumes_the_optimizer_and_not_its_scheduler(_: Watch) -> None:
+    _resumed(scheduler_too=False)
+
+
+def passes_when_a_run_resumes_both(_: Watch) -> None:
+    _resumed(scheduler_too=True)
+
+
+def passes_when_the_scheduler_is_told_where_to_begin(_: Watch) -> None:
+    _resumed(scheduler_too=False, last_epoch=0)
+
+
+def skips_when_nothing_is_resumed(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    model(torch.ones(3, 4)).sum().backward()
+    optimizer.step()
 
 
 def passes_when_nothing_is_missing(watch: Watch) -> None:

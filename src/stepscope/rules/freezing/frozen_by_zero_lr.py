@@ -30,6 +30,7 @@ by hand in a later epoch cannot be seen.
 from collections.abc import Collection
 
 from stepscope.core import Finding, Findings, Place, Severity, Watch, rule
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.gradients import Gradient, Gradients
 from stepscope.evidence.optimizers import Group, Optimizers
 from stepscope.evidence.parameters import Parameter, Parameters
@@ -40,7 +41,7 @@ SHOWN = 4  # group numbers; of more only the count
 
 @rule("FRZ001", Severity.ERROR)
 def frozen_by_zero_lr(
-    parameters: Parameters, optimizers: Optimizers, gradients: Gradients
+    parameters: Parameters, optimizers: Optimizers, gradients: Gradients, _: Beginning
 ) -> Findings:
     if not any(lr > 0 for group in optimizers.groups for lr in (*group.lrs, group.lr_next)):
         return

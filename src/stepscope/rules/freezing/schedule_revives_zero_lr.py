@@ -29,6 +29,7 @@ groups were all made with 0, where the scheduler gives the rates.
 """
 
 from stepscope.core import Finding, Findings, Place, Severity, Watch, rule
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.intent import Intent, matches
 from stepscope.evidence.optimizers import Group, Optimizers, Schedules, SharedRate
 from stepscope.evidence.parameters import Parameters
@@ -39,7 +40,11 @@ SHOWN = 4  # rates of a group, the latest
 
 @rule("FRZ010", Severity.WARNING)
 def schedule_revives_zero_lr(
-    parameters: Parameters, optimizers: Optimizers, schedules: Schedules, intent: Intent | None
+    parameters: Parameters,
+    optimizers: Optimizers,
+    schedules: Schedules,
+    intent: Intent | None,
+    _: Beginning,
 ) -> Findings:
     declared = intent.frozen if intent is not None else ()
     trainable = {each.name for each in parameters.parameters if not each.frozen}

@@ -4,7 +4,8 @@
 At every recorded step the parameter required a gradient, an optimizer that stepped held it with
 an lr above 0, and its gradient was finite and not zero; its bits are the same throughout. The
 smallest update that this optimizer could make is larger than the coarsest spacing of numbers in
-the parameter, so that rounding does not explain it.
+the parameter, so that rounding does not explain it. Over a run: the same at five looks, between
+each two of which it was due an update, while another parameter of its optimizer moved.
 
 ## Why it matters
 The optimizer says that it trains the parameter, and something undoes or withholds the update: a
@@ -26,10 +27,12 @@ update is taken as a tenth of lr, and the gradient must reach 1e-4.
   it at the first steps; the tenth and the 1e-4 leave room for a resumed state and a large epsilon
 """
 
-from stepscope.core import Finding, Findings, Place, Severity, Watch, rule
+from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.course.unmoved import NeverMoved
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.gradients import Gradient, Gradients
-from stepscope.evidence.optimizers import Group, Optimizers
-from stepscope.evidence.parameters import Parameter, Parameters
+from stepscope.evidence.optimizers import Group, Optimizer, Optimizers
+from stepscope.evidence.parameters import Parameters
 from stepscope.evidence.subtrees import subtrees
 
 INFINITY = float("inf")
@@ -43,10 +46,51 @@ def trainable_never_moves(
     parameters: Parameters,
     optimizers: Optimizers,
     gradients: Gradients,
+    beginning: Beginning | None,
+    unmoved: NeverMoved | None,
     *,
     share_of_lr: float = 0.1,
     smallest_gradient: float = 1e-4,
 ) -> Findings:
+    if beginning is None and unmoved is None:
+        raise NotJudged(f"needs {Beginning.obtained_by}")
+    told: set[str] = set()
+    if beginning is not None:
+        found = _in_windows(parameters, optimizers, gradients, share_of_lr, smallest_gradient)
+        for index, updates in found.items():
+            told.update(updates)
+            own = [each for each in parameters.parameters if each.name in updates]
+            steps = min(len(each.after) for each in own)
+            coarsest = {each.name: each.coarsest for each in own}
+            made = optimizers.optimizers[index]
+            span = f"{steps} steps"
+            yield from _findings(made, parameters, updates, coarsest, span, made.made_at)
+    for _, stuck in unmoved.seen if unmoved is not None else ():
+        due: dict[int, dict[str, float]] = {}
+        for each in stuck.parameters:
+            groups = optimizers.groups_of(each.name) if each.name not in told else ()
+            if len(groups) == 1:
+                place = groups[0].optimizer
+                update = each.lr * each.gradient
+                if optimizers.optimizers[place].adaptive:
+                    update = share_of_lr * each.lr if each.gradient >= smallest_gradient else 0.0
+                if update > each.coarsest:
+                    due.setdefault(place, {})[each.name] = update
+        coarsest = {each.name: each.coarsest for each in stuck.parameters}
+        span = f"the steps {stuck.since} to {stuck.until}"
+        for place, updates in due.items():
+            made = optimizers.optimizers[place]  # seen in the last window, or in its making
+            yield from _findings(made, parameters, updates, coarsest, span, Place())
+
+
+def _in_windows(
+    parameters: Parameters,
+    optimizers: Optimizers,
+    gradients: Gradients,
+    share_of_lr: float,
+    smallest_gradient: float,
+) -> dict[int, dict[str, float]]:
+    """Return what stands still in the recorded steps, with the update that was due."""
     changed = {each.name for each in parameters.parameters if each.ever_changed}
     moving = {g.optimizer for g in optimizers.groups if not changed.isdisjoint(g.parameters)}
     stuck: dict[int, dict[str, float]] = {}
@@ -65,27 +109,36 @@ def trainable_never_moves(
             update = min(group.lrs) * largest
         if update > parameter.coarsest:
             stuck.setdefault(group.optimizer, {})[parameter.name] = update
-    for index, updates in stuck.items():
-        made = optimizers.optimizers[index]
-        for tree in subtrees(updates, (each.name for each in parameters.parameters)):
-            own = [each for each in parameters.parameters if each.name in tree.members]
-            yield Finding(
-                subject=tree.subject,
-                message="has a learning rate and a gradient, but never changes",
-                measured=(
-                    f"bits unchanged over {min(len(each.after) for each in own)} steps of"
-                    f" {made.kind}; updates of {min(updates[name] for name in tree.members):.3g}"
-                    f" or more were due, and its numbers lie at most {_coarsest(own):.3g} apart"
-                ),
-                expected="changed bits after every step",
-                at=Place(
-                    parameter=tree.place.parameter,
-                    module=tree.place.module,
-                    file=made.made_at.file,
-                    line=made.made_at.line,
-                    function=made.made_at.function,
-                ),
-            )
+    return stuck
+
+
+def _findings(
+    made: Optimizer,
+    parameters: Parameters,
+    updates: dict[str, float],
+    coarsest: dict[str, float],
+    span: str,
+    made_at: Place,
+) -> Findings:
+    for tree in subtrees(updates, (each.name for each in parameters.parameters)):
+        yield Finding(
+            subject=tree.subject,
+            message="has a learning rate and a gradient, but never changes",
+            measured=(
+                f"bits unchanged over {span} of {made.kind};"
+                f" updates of {min(updates[name] for name in tree.members):.3g} or more were due,"
+                f" and its numbers lie at most"
+                f" {max(coarsest[name] for name in tree.members):.3g} apart"
+            ),
+            expected="changed bits after every step",
+            at=Place(
+                parameter=tree.place.parameter,
+                module=tree.place.module,
+                file=made_at.file,
+                line=made_at.line,
+                function=made_at.function,
+            ),
+        )
 
 
 def _steps(group: Group, optimizers: Optimizers, moving: set[int]) -> bool:
@@ -103,10 +156,6 @@ def _smallest_peak(gradient: Gradient, group: Group, optimizers: Optimizers) -> 
     peaks = [gradient.largest[i] if i < len(gradient.largest) else None for i in took]
     finite = [peak for peak in peaks if peak is not None and 0 < peak < INFINITY]
     return min(finite) if finite and len(finite) == len(peaks) else 0.0
-
-
-def _coarsest(own: list[Parameter]) -> float:
-    return max(each.coarsest for each in own)
 
 
 def fails_when_a_hook_writes_the_old_values_back(_: Watch) -> None:
@@ -244,3 +293,27 @@ def passes_when_a_foreign_optimizer_collects_steps(_: Watch) -> None:
     for _step in range(2):
         model(torch.ones(3, 4)).sum().backward()
         optimizer.step()
+
+
+def fails_when_nothing_moves_it_after_a_warm_up_from_zero(_: Watch) -> None:
+    _warm_up(undone=True)
+
+
+def passes_when_it_moves_after_a_warm_up_from_zero(_: Watch) -> None:
+    _warm_up(undone=False)
+
+
+def _warm_up(*, undone: bool) -> None:
+    """Train with lr 0 in the first step, so that the recorded steps alone prove nothing."""
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    kept = {name: value.clone() for name, value in model[0].state_dict().items()}
+    if undone:
+        optimizer.register_step_post_hook(lambda *_: model[0].load_state_dict(kept) and None)
+    for _step in range(31):
+        optimizer.zero_grad()
+        model(torch.ones(3, 4)).sum().backward()
+        optimizer.step()
+        optimizer.param_groups[0]["lr"] = 1e-3

@@ -3,7 +3,8 @@
 ## What it proves
 In every recorded step a backward reached the parameter through autograd's graph, and each element
 of its gradient was exactly 0, although an optimizer had moved the model in between. A path exists,
-and nothing comes through it.
+and nothing comes through it. Over a run: at 20 sampled steps or more, and at no other, the
+gradients of a module that a backward had once reached had the norm 0.
 
 ## Why it matters
 The parameter does not learn, yet no gradient is missing: it looks as if all were well. Causes
@@ -22,7 +23,8 @@ is normal: LoRA starts so, and everything behind a layer that begins at 0. Where
 between the steps (a warm-up from learning rate 0) nothing could change, and nothing is said.
 Experts that only got empty inputs are left alone, and so are parameters whose learning rate is 0. A
 parameter that enters the loss only times the number 0, written in the program (`loss + 0 *
-p.sum()`, so that DistributedDataParallel finds it), is a note.
+p.sum()`, so that DistributedDataParallel finds it), is a note. Over a run, where parts of a loss
+may wait for their turn, modules are judged at its end, or after 1000 steps.
 
 ## Sources
 - 20 steps: a part that one batch in five selects is left out of 20 in a row once in 87 times
@@ -32,7 +34,11 @@ p.sum()`, so that DistributedDataParallel finds it), is a note.
 
 from typing import Any
 
-from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
+from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.course.endings import Endings
+from stepscope.evidence.course.gradient_curves import GradientCurves
+from stepscope.evidence.course.progress import Progress
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.gradient_paths import GradientPaths
 from stepscope.evidence.gradients import Gradients
 from stepscope.evidence.modules import Modules
@@ -51,13 +57,65 @@ def zero_gradient(
     optimizers: Optimizers,
     modules: Modules | None,
     paths: GradientPaths | None,
+    beginning: Beginning | None,
+    curves: GradientCurves | None,
+    progress: Progress | None,
+    endings: Endings | None,
     *,
     steps: int = 3,
     sure: int = 20,
+    settled: int = 1000,
 ) -> Findings:
+    is_over = endings is not None and endings.steps is not None
+    is_settled = is_over or (progress is not None and progress.step >= settled)
+    sampled = max(map(len, curves.series.values())) if curves is not None and is_settled else 0
     taken = max((len(each.norms) for each in gradients.gradients), default=0)
-    if taken < steps:
-        raise NotJudged(f"needs {steps} optimizer steps; {taken} recorded")
+    if beginning is not None and taken >= steps:
+        yield from _in_windows(gradients, parameters, optimizers, modules, paths, steps, sure)
+    elif sampled < sure:
+        first = taken if beginning is not None else 0
+        raise NotJudged(f"needs {steps} optimizer steps from the first on; {first} recorded")
+    if curves is not None and sampled >= sure:
+        yield from _over_time(curves, parameters, optimizers, modules, paths, sure)
+
+
+def _over_time(
+    curves: GradientCurves,
+    parameters: Parameters,
+    optimizers: Optimizers,
+    modules: Modules | None,
+    paths: GradientPaths | None,
+    sure: int,
+) -> Findings:
+    """Report the modules of which no sampled step has seen a gradient other than 0."""
+    excused = _idle_modules(modules) | set(paths.zeroed if paths is not None else ())
+    for module, norms in curves.series.items():
+        own = [each.name for each in parameters.below(module) if each.trainable]
+        if len(norms) < sure or any(norm != 0 for _, norm in norms):
+            continue
+        if not own or any(optimizers.stands_still(name) or name in excused for name in own):
+            continue
+        if module not in excused:
+            yield Finding(
+                subject=f"{module or 'the model'} ({len(own)} parameters)",
+                message="has a gradient that is exactly 0 at every sampled step of the run",
+                measured=f"norm 0 at {len(norms)} steps,"
+                f" from step {norms.steps[0]} to {norms.steps[-1]}",
+                expected="some element other than 0 after the first steps",
+                at=Place(module=module),
+            )
+
+
+def _in_windows(
+    gradients: Gradients,
+    parameters: Parameters,
+    optimizers: Optimizers,
+    modules: Modules | None,
+    paths: GradientPaths | None,
+    steps: int,
+    sure: int,
+) -> Findings:
+    taken = max(len(each.norms) for each in gradients.gradients)
     moves = _steps_that_moved(parameters)
     idle = _idle_modules(modules)
     zero: list[str] = []
@@ -228,3 +286,31 @@ def fails_as_a_note_when_every_parameter_is_added_times_zero(_: Watch) -> None:
         loss = used(torch.randn(5, 4)).square().mean()
         (loss + 0 * sum(p.sum() for p in parameters)).backward()
         optimizer.step()
+
+
+def fails_when_no_sampled_step_of_a_run_had_a_gradient(watch: Watch) -> None:
+    _train(_saturated(), steps=4)
+    watch.saw(_of_a_run(1000, dead=20, value=0.0))
+
+
+def passes_when_one_sampled_step_of_a_run_had_a_gradient(watch: Watch) -> None:
+    _train(_alive(), steps=4)
+    watch.saw(_of_a_run(1000, dead=20, value=1e-8))
+
+
+def passes_when_nineteen_sampled_steps_had_none(watch: Watch) -> None:
+    _train(_alive(), steps=4)
+    watch.saw(_of_a_run(1000, dead=18, value=0.0))
+
+
+def _alive() -> object:
+    import torch
+
+    return torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 1))
+
+
+def _of_a_run(steps: int, *, dead: int, value: float) -> GradientCurves:
+    from stepscope.evidence.course.series import Series
+
+    at = (*range(dead), steps - 1)
+    return GradientCurves(series={"0": Series(at, (0.0,) * dead + (value,))})

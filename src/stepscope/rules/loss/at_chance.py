@@ -5,6 +5,8 @@ For at least 20 steps every value of the loss lies within 3 % of ln N, the value
 probabilities for all N candidates of that step give, and the values do not fall by more than their
 own scatter. N is read from the logits of each call, so a change of N (a memory bank that switches
 on) is not mistaken for a change of the loss. Label smoothing and class weights leave ln N as it is.
+In a run that is watched, this holds for 20 sampled steps and more which span 200 steps, or the run
+has ended.
 
 ## Why it matters
 A loss of 1.386 that does not move is ln 4: four candidates, nothing learned. Seen as a bare
@@ -16,7 +18,8 @@ Check that the parameters behind the logits move (FRZ007, OPT007), that the grad
 (GRD001), and that one batch can be learned by heart.
 
 ## Limits
-Needs 20 steps. Not judged while the learning rate is still rising, as a warm-up has then not ended.
+Needs 20 steps. Not judged while the learning rate is still rising, as a warm-up has then not ended,
+and steps before its last rise do not count in a run that is watched.
 A very slow start can look the same; hence a warning.
 
 ## Sources
@@ -25,17 +28,104 @@ A very slow start can look the same; hence a warning.
 """
 
 import math
+from collections.abc import Iterable
+from itertools import pairwise
 from statistics import fmean, stdev
 
-from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.core import Evidence, Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.course.chance import ChanceCurves, CrossEntropies
+from stepscope.evidence.course.endings import Endings
+from stepscope.evidence.course.rate_curves import RateCurves
+from stepscope.evidence.course.series import Series
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.losses import LossCall, LossCalls
 from stepscope.evidence.optimizers import Optimizers
+
+SPAN = 200  # steps of a run: a slow start is over by then
 
 
 @rule("LOS003", Severity.WARNING)
 def at_chance(
-    losses: LossCalls, optimizers: Optimizers | None, *, steps: int = 20, within: float = 0.03
+    losses: LossCalls | None,
+    optimizers: Optimizers | None,
+    beginning: Beginning | None,
+    curves: ChanceCurves | None,
+    called: CrossEntropies | None,
+    rates: RateCurves | None,
+    endings: Endings | None,
+    *,
+    steps: int = 20,
+    within: float = 0.03,
 ) -> Findings:
+    if curves is not None and called is not None and rates is not None:
+        span = steps if endings is not None and endings.steps is not None else max(SPAN, steps)
+        try:
+            yield from _over_the_run(curves, called, rates, losses, span, steps, within)
+        except NotJudged:
+            if losses is None or len({call.step for call in losses.calls}) < steps:
+                raise
+        else:
+            return
+    if losses is None or beginning is None:
+        raise NotJudged("needs a cross-entropy that reaches a backward")
+    yield from _in_a_window(losses, optimizers, steps, within)
+
+
+def _over_the_run(
+    curves: ChanceCurves,
+    called: CrossEntropies,
+    rates: RateCurves,
+    losses: LossCalls | None,
+    span: int,
+    steps: int,
+    within: float,
+) -> Iterable[Finding]:
+    since = _last_rise(rates)
+    unused = {call.at for call in losses.calls if not call.reaches_backward} if losses else set()
+    seen = [(each, _since(curves.series[f"{each.number}.ratio"], since)) for _, each in called.seen]
+    long_enough = [
+        (each, curve)
+        for each, curve in seen
+        if len(curve) >= steps and curve[-1][0] - curve[0][0] + 1 >= span
+    ]
+    if not long_enough:
+        raise NotJudged(f"needs {steps} sampled steps that span {span}, none of a rising rate")
+    for each, curve in long_enough:
+        ratios = [ratio for _, ratio in curve]
+        away = max(abs(ratio - 1) for ratio in ratios)
+        if each.at in unused or not away <= within or _falls(ratios):  # nan: N differs by row
+            continue
+        sizes = sorted({int(n) for _, n in curves.series[f"{each.number}.candidates"]})
+        yield Finding(
+            subject="cross_entropy",
+            message="stays at the value of equal probabilities",
+            measured=f"{min(ratios):.3f} to {max(ratios):.3f} times ln N at {len(ratios)} sampled "
+            f"steps from {curve[0][0]} to {curve[-1][0]}; N = {', '.join(map(str, sizes[:4]))}",
+            expected=f"to leave ln N by more than {within:.0%}, or to fall",
+            at=each.at,
+        )
+
+
+def _last_rise(rates: RateCurves) -> int:
+    """Return the step at which a learning rate was last higher than before."""
+    return max(
+        (
+            step
+            for curve in rates.series.values()
+            for (_, before), (step, now) in pairwise(curve)
+            if now > before
+        ),
+        default=0,
+    )
+
+
+def _since(curve: Series, step: int) -> list[tuple[int, float]]:
+    return [each for each in curve if each[0] >= step]
+
+
+def _in_a_window(
+    losses: LossCalls, optimizers: Optimizers | None, steps: int, within: float
+) -> Iterable[Finding]:
     lines: dict[Place, list[LossCall]] = {}
     for call in losses.calls:
         if call.function == "cross_entropy" and call.reaches_backward and call.reduction == "mean":
@@ -154,3 +244,30 @@ def skips_when_the_learning_rate_is_still_rising(_: Watch) -> None:
         torch.nn.functional.cross_entropy(logits, torch.zeros(8, dtype=torch.long)).backward()
         optimizer.step()
         schedule.step()
+
+
+def _flat(values: int, last: int) -> tuple[Evidence, ...]:
+    """Return what a run at chance looks like: so many sampled steps, up to a last one."""
+    from stepscope.evidence.course.chance import CrossEntropyBegan
+
+    steps = tuple(round(each * last / (values - 1)) for each in range(values))
+    return (
+        ChanceCurves(
+            series={
+                "0.ratio": Series(steps, (1.02, 0.98) * (values // 2)),
+                "0.candidates": Series(steps, (1000.0,) * values),
+            }
+        ),
+        CrossEntropies(seen=((0, CrossEntropyBegan(number=0, candidates=1000)),), count=1),
+        RateCurves(series={"0.0": Series(steps, (0.1,) * values)}),
+    )
+
+
+def fails_when_twenty_sampled_steps_span_two_hundred(watch: Watch) -> None:
+    watch.saw(*_flat(20, last=199))
+
+
+def skips_when_they_span_less_and_the_run_goes_on(watch: Watch) -> None:
+    from stepscope.evidence.course.endings import RunEnded
+
+    watch.saw(*_flat(20, last=198), Endings(seen=((199, RunEnded(finished=False)),), count=1))

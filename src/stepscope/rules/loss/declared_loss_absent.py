@@ -16,8 +16,9 @@ loader returns.
 ## Limits
 Names are keys of dictionaries and of outputs that modules return, attributes of modules, and
 variables of the functions around the backward. `loss_macl` counts as `macl`. Where no summand has
-a name and nothing was handed out under one, the rule cannot tell and is skipped. A loss that
-begins after the recorded steps is reported too: declare it once it is due.
+a name and nothing was handed out under one, the rule cannot tell and is skipped. In `check`, a
+loss that begins after the recorded steps is reported too: declare it once it is due. In `run` the
+rule waits for the end, and takes a name that a sampled step has handed out for a loss that is due.
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/notes/autograd.html
@@ -26,22 +27,35 @@ begins after the recorded steps is reported too: declare it once it is due.
 import difflib
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.course.endings import Endings, RunEnded
+from stepscope.evidence.course.loss_curves import LossCurves
+from stepscope.evidence.course.progress import Progress
 from stepscope.evidence.gradients import BackwardRoots
 from stepscope.evidence.intent import Intent
 from stepscope.evidence.loss_terms import LossTerms
 
 
 @rule("LOS002", Severity.ERROR)
-def declared_loss_absent(intent: Intent, terms: LossTerms, roots: BackwardRoots | None) -> Findings:
+def declared_loss_absent(
+    intent: Intent,
+    terms: LossTerms,
+    roots: BackwardRoots | None,
+    progress: Progress | None,
+    endings: Endings | None,
+    curves: LossCurves | None,
+) -> Findings:
     if not intent.loss_names:
         raise NotJudged("no losses are declared")
+    if progress is not None and (endings is None or endings.steps is None):
+        raise NotJudged("a loss may begin later: judged when the run has come to its own end")
     named = [term for term in terms.terms if term.named_by_model]
     if not named and not terms.values_read:
         raise NotJudged("the program gives no names to its losses")
     total = roots.roots[0].at if roots is not None and roots.roots else Place()
     reaching = {term.name for term in terms.terms if term.differentiable} | set(terms.reached)
+    later = set(curves.series if curves is not None else ()) - set(terms.values_read)
     for name in intent.loss_names:
-        if any(_is_meant(name, each) for each in reaching):
+        if any(_is_meant(name, each) for each in reaching | later):
             continue
         constant = next((t for t in terms.terms if _is_meant(name, t.name)), None)
         read = next((each for each in terms.values_read if _is_meant(name, each)), None)
@@ -129,6 +143,26 @@ def passes_when_a_longer_name_contains_the_declared_one(watch: Watch) -> None:
     loss_macl = out.abs().mean()
     (loss_cls + 0.5 * loss_macl).backward()
     optimizer.step()
+
+
+def passes_when_the_loss_began_after_the_observed_steps(watch: Watch) -> None:
+    import torch
+
+    from stepscope.evidence.course.series import Series
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent(losses=("cls", "macl")))
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = {"loss_cls": model(torch.randn(8, 4)).square().mean()}
+    losses["loss_cls"].backward()
+    optimizer.step()
+    watch.saw(LossCurves(series={"loss_macl": Series((500, 510), (2.0, 1.9))}))
+
+
+def skips_when_the_run_goes_on(watch: Watch) -> None:
+    fails_when_the_contrastive_loss_is_never_computed(watch)
+    watch.saw(Endings(seen=((9, RunEnded(finished=False)),), count=1))
 
 
 def skips_when_the_program_names_none_of_its_losses(watch: Watch) -> None:

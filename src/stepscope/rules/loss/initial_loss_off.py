@@ -35,6 +35,7 @@ import math
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
 from stepscope.evidence.checkpoints import Checkpoints
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.losses import LossCall, LossCalls
 
 
@@ -42,6 +43,7 @@ from stepscope.evidence.losses import LossCall, LossCalls
 def initial_loss_off(
     losses: LossCalls,
     checkpoints: Checkpoints | None,
+    _: Beginning,
     *,
     rows: int = 16,
     above: float = 1.6,

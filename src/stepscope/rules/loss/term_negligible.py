@@ -27,11 +27,14 @@ functions or checkpoints a second time.
 """
 
 from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.loss_terms import LossTerm, LossTerms
 
 
 @rule("LOS006", Severity.WARNING)
-def term_negligible(terms: LossTerms, *, least: float = 1e-4, most: float = 0.99) -> Findings:
+def term_negligible(
+    terms: LossTerms, _: Beginning, *, least: float = 1e-4, most: float = 0.99
+) -> Findings:
     measured = [term for term in terms.terms if term.gradient_share is not None]
     if not measured:
         raise NotJudged("needs a total of two terms or more whose gradients could be told apart")

@@ -37,6 +37,7 @@ from collections.abc import Iterator
 
 from stepscope.core import Finding, Findings, Place, Severity, Watch, rule
 from stepscope.evidence.clipping import Clip, Clips, SkippedSteps
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.gradients import Gradients
 from stepscope.evidence.optimizers import Optimizers
 from stepscope.evidence.parameters import Parameter, Parameters
@@ -52,6 +53,7 @@ def frozen_gradient_leaks(
     gradients: Gradients,
     clips: Clips | None,
     skipped: SkippedSteps | None,
+    _: Beginning,
     *,
     least: float = 0.01,
 ) -> Findings:

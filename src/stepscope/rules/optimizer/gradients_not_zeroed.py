@@ -3,7 +3,7 @@
 ## What it proves
 At every recorded step after the first, the first backward since the previous step found exactly
 the gradients which that step had used, and no later backward found them cleared: nobody zeroed
-them in between.
+them in between. Over a whole run: so it was at each of the last five steps that were sampled.
 
 ## Why it matters
 Each step uses the sum of all gradients since the start. It acts like momentum without decay: the
@@ -22,19 +22,53 @@ parameters of each optimizer are looked at.
 - https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html
 """
 
-from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
+from collections.abc import Iterable
+from itertools import takewhile
+
+from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.course.carried_gradients import CarriedGradients
 from stepscope.evidence.optimizers import Optimizers, Step
+
+IN_A_ROW = 5  # sampled steps of a run; one that is meant to carry something over is not repeated
 
 
 @rule("OPT004", Severity.ERROR)
-def gradients_not_zeroed(optimizers: Optimizers) -> Findings:
-    later = [
-        [step for step in optimizers.steps if step.optimizer == index and step.within is None][1:]
-        for index in range(len(optimizers.optimizers))
-    ]
-    if not any(later):
+def gradients_not_zeroed(
+    optimizers: Optimizers | None, carried: CarriedGradients | None
+) -> Findings:
+    known = optimizers if optimizers is not None and _later(optimizers) else None
+    lengths = map(len, carried.series.values()) if carried is not None else ()
+    if known is None and max(lengths, default=0) < IN_A_ROW:
         raise NotJudged("needs two steps of the same optimizer")
-    for optimizer, steps in zip(optimizers.optimizers, later, strict=True):
+    found = list(_over_the_run(carried, known)) if carried is not None else []
+    if not found and known is not None:
+        found = list(_at_the_recorded_steps(known))
+    yield from found
+
+
+def _over_the_run(carried: CarriedGradients, optimizers: Optimizers | None) -> Iterable[Finding]:
+    for name, curve in carried.series.items():
+        last = list(takewhile(lambda each: each[1] == 1, reversed(list(curve))))
+        if len(last) < IN_A_ROW:
+            continue
+        kinds = [each.kind for each in optimizers.optimizers] if optimizers is not None else []
+        yield Finding(
+            subject=kinds[int(name)] if int(name) < len(kinds) else f"optimizer {name}",
+            message="steps on gradients that still hold those of all steps before",
+            measured=f"gradients of the step before found unchanged at each of the last "
+            f"{len(last)} sampled steps, from step {last[-1][0]} on",
+            expected="gradients None or 0 at the first backward after a step",
+            at=_place(optimizers, int(name)),
+        )
+
+
+def _place(optimizers: Optimizers | None, index: int) -> Place:
+    steps = optimizers.steps if optimizers is not None else ()
+    return next((step.at for step in steps if step.optimizer == index), Place())
+
+
+def _at_the_recorded_steps(optimizers: Optimizers) -> Iterable[Finding]:
+    for optimizer, steps in zip(optimizers.optimizers, _later(optimizers), strict=True):
         if steps and all(_carries(step) for step in steps):
             norms = ", ".join(f"{step.gradient_norm:.3g}" for step in steps[:4])
             yield Finding(
@@ -47,6 +81,15 @@ def gradients_not_zeroed(optimizers: Optimizers) -> Findings:
             )
 
 
+def _later(optimizers: Optimizers) -> list[list[Step]]:
+    """Return the steps of each optimizer but its first; nothing where none has a second."""
+    later = [
+        [step for step in optimizers.steps if step.optimizer == index and step.within is None][1:]
+        for index in range(len(optimizers.optimizers))
+    ]
+    return later if any(later) else []
+
+
 def _carries(step: Step) -> bool:
     return step.carried and bool(step.entering_nonzero) and all(step.entering_nonzero)
 
@@ -57,6 +100,30 @@ def fails_when_nobody_zeroes(_: Watch) -> None:
     model = torch.nn.Linear(4, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _step in range(2):
+        model(torch.ones(3, 4)).sum().backward()
+        optimizer.step()
+
+
+def fails_when_nobody_zeroes_any_more(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for forgets in [False] * 4 + [True] * 5:
+        if not forgets:
+            optimizer.zero_grad()
+        model(torch.ones(3, 4)).sum().backward()
+        optimizer.step()
+
+
+def passes_when_the_last_four_steps_were_not_zeroed(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for forgets in [False] * 5 + [True] * 4:
+        if not forgets:
+            optimizer.zero_grad()
         model(torch.ones(3, 4)).sum().backward()
         optimizer.step()
 

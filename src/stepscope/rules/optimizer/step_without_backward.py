@@ -3,7 +3,8 @@
 ## What it proves
 Either no optimizer had a gradient at any recorded step, and no backward had reached the parameters
 of any since its step before; or one optimizer never stepped while another took many steps, though
-its parameters received gradients all the time and nothing else moved them.
+its parameters received gradients all the time and nothing else moved them; or a run came to its end
+with many backwards, and no step of any of its optimizers.
 
 ## Why it matters
 A step without gradients moves nothing (weight decay and momentum apart). An optimizer that never
@@ -17,30 +18,86 @@ parameters. Step every optimizer whose part is to be trained.
 Needs two steps. Where another optimizer is fed, an optimizer without gradients may be waiting for
 its turn. Gradients that the program sets by hand are gradients. An optimizer that never steps is
 reported only after 12 steps of another: WGAN's generator waits for 5 of its critic's. It is a
-warning, because its turn may come later.
+warning, because its turn may come later; in a run that is watched to its end, it is reported there.
+A step that `GradScaler` leaves out is none (NUM002).
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/optim.html#taking-an-optimization-step
 - Arjovsky et al., "Wasserstein GAN", ICML 2017, algorithm 1 (n_critic = 5)
 """
 
+from collections.abc import Iterable
+
 from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
+from stepscope.evidence.course.endings import Endings
+from stepscope.evidence.course.optimizer_uses import OptimizersMade, OptimizerUses
+from stepscope.evidence.course.scaler import ScalerCurves
 from stepscope.evidence.gradients import Gradients
 from stepscope.evidence.optimizers import Optimizers
 from stepscope.evidence.parameters import Parameters
 
+FEWEST = 2  # a single step may be there to initialise the state
+
 
 @rule("OPT006", Severity.ERROR)
 def step_without_backward(
-    optimizers: Optimizers,
+    optimizers: Optimizers | None,
     gradients: Gradients | None,
     parameters: Parameters | None,
+    made: OptimizersMade | None,
+    uses: OptimizerUses | None,
+    endings: Endings | None,
+    scaler: ScalerCurves | None,
     *,
     patience: int = 12,
 ) -> Findings:
-    steps = optimizers.steps
-    if len(steps) < 2:  # noqa: PLR2004 - a single step may be there to initialise the state
+    idle = []
+    if made is not None and uses is not None and endings is not None and endings.steps is not None:
+        idle = list(_idle(made, uses, patience)) if scaler is None else []
+        yield from idle
+    if optimizers is not None and len(optimizers.steps) >= FEWEST:
+        if not idle:
+            yield from _in_a_window(optimizers, gradients, parameters, patience)
+    elif not idle:
         raise NotJudged("needs two optimizer steps")
+
+
+def _idle(made: OptimizersMade, uses: OptimizerUses, patience: int) -> Iterable[Finding]:
+    """Find the optimizers that never stepped in a run that has come to its end."""
+    steps = {each.number: uses.latest(f"{each.number}.steps") for _, each in made.seen}
+    most, backwards = max(steps.values()), uses.latest("backwards")
+    if not most and backwards >= patience:
+        yield Finding(
+            subject=", ".join(each.kind for _, each in made.seen[:3]),
+            message="never steps, though backward is called",
+            measured=f"{backwards} backward calls in the run; 0 optimizer steps",
+            expected="`optimizer.step()` after `loss.backward()`",
+            at=made.seen[0][1].at,
+            severity=Severity.WARNING,
+        )
+    for _, each in made.seen if most >= patience else ():
+        number = each.number
+        own, fed = uses.latest(f"{number}.parameters"), uses.series.get(f"{number}.fed")
+        if steps[number] or not own or fed is None or min(fed.values) == 0:
+            continue
+        yield Finding(
+            subject=each.kind,
+            message="never steps, though its parameters receive gradients",
+            measured=f"0 steps in a run in which another optimizer took {most}; gradients for "
+            f"{min(fed.values):.0f} of its {own} parameters at every sampled step",
+            expected="a step of its own, or requires_grad=False",
+            at=each.at,
+            severity=Severity.WARNING,
+        )
+
+
+def _in_a_window(
+    optimizers: Optimizers,
+    gradients: Gradients | None,
+    parameters: Parameters | None,
+    patience: int,
+) -> Iterable[Finding]:
+    steps = optimizers.steps
     if not any(step.backwards or step.gradients_nonzero for step in steps):
         for index in dict.fromkeys(step.optimizer for step in steps):
             own = [step for step in steps if step.optimizer == index]
@@ -105,6 +162,39 @@ def fails_when_one_of_two_optimizers_never_steps(_: Watch) -> None:
         for_head.zero_grad()
         head(encoder(torch.ones(3, 4))).sum().backward()
         for_head.step()
+
+
+def fails_when_no_optimizer_of_a_run_steps(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _batch in range(12):
+        optimizer.zero_grad()
+        model(torch.ones(3, 4)).sum().backward()
+
+
+def skips_eleven_backwards_without_a_step(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _batch in range(11):
+        optimizer.zero_grad()
+        model(torch.ones(3, 4)).sum().backward()
+
+
+def skips_when_a_scaler_leaves_out_all_steps(_: Watch) -> None:
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    scaler = torch.amp.GradScaler("cpu")
+    for _batch in range(12):
+        optimizer.zero_grad()
+        scaler.scale((weight * float("inf")).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
 
 
 def passes_when_its_turn_may_still_come(_: Watch) -> None:

@@ -32,6 +32,7 @@ import math
 from statistics import median
 
 from stepscope.core import Finding, Findings, Severity, Watch, rule
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.gradients import Gradients
 from stepscope.evidence.optimizers import Group, Optimizers
 from stepscope.evidence.parameters import Parameter, Parameters
@@ -51,6 +52,7 @@ def update_lost_to_precision(
     parameters: Parameters,
     optimizers: Optimizers,
     gradients: Gradients,
+    _: Beginning,
     *,
     least_changed: float = 0.05,
 ) -> Findings:

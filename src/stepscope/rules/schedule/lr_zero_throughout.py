@@ -21,13 +21,14 @@ freezing, not of the schedule.
 """
 
 from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
+from stepscope.evidence.environment import Beginning
 from stepscope.evidence.optimizers import Optimizers
 
 SEEN = 2  # steps that it takes to tell a start from a standstill
 
 
 @rule("SCH001", Severity.ERROR)
-def lr_zero_throughout(optimizers: Optimizers) -> Findings:
+def lr_zero_throughout(optimizers: Optimizers, _: Beginning) -> Findings:
     stepped = [each for each in optimizers.optimizers if each.stepped]
     groups = [group for group in optimizers.groups if group.lrs]
     if any(lr != 0 for group in groups for lr in (*group.lrs, group.lr_next)):

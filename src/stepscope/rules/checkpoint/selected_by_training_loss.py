@@ -1,0 +1,222 @@
+"""A checkpoint is kept as the best, and nothing was evaluated that could have said so.
+
+## What it proves
+A file whose name says *best* was written with trained parameters, and until then no evaluation had
+run: no forward without gradients outside the steps, no batch of another data set than those that
+feed the steps. Warning: the number in its name is the loss of one mini-batch, that of the last
+step; or the metric in the names of three best files on end gets worse each time. Note: nothing was
+evaluated, and where the choice came from is not known.
+
+## Why it matters
+The loss of a mini-batch says which batch was easy. The loss on training data falls while the model
+overfits: the last checkpoint is then the best one by construction. What is reported as the best
+model was chosen at random.
+
+## What to do
+Evaluate on held-out data at the end of each epoch, and keep the checkpoint with the best metric.
+Compare in the metric's direction: larger is better for an accuracy, smaller for a loss.
+
+## Limits
+Only files written by `torch.save` or safetensors under a name are judged, in a run whose steps are
+fed by a DataLoader and that compiles nothing. An evaluation in another process is not seen. Where
+passes without gradients belong to most steps (reinforcement learning, pseudo-labels) they may be
+what the choice goes by, and nothing is judged. Which loss a step had is known for sampled steps
+only. Whether the data that was evaluated is a test set cannot be told.
+
+## Sources
+- Prechelt, "Early Stopping - But When?" (1998): why the training error cannot choose.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import PurePath
+
+from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.evidence.course.coverage import LoaderBeginnings
+from stepscope.evidence.course.endings import Endings
+from stepscope.evidence.course.evaluations import Evaluations, PassBelongs, PassesInSteps
+from stepscope.evidence.course.loss_curves import LossCurves
+from stepscope.evidence.course.progress import Progress
+from stepscope.evidence.course.saves import Saved, Saves
+
+NUMBER = re.compile(r"\d+\.\d+")
+RISES = r"acc|accuracy|m?ap|f1|m?iou|dice|auc|recall|precision|psnr|ssim|bleu|rank1|top1|r1"
+FALLS = r"loss|err|error|mae|mse|rmse|fid|ppl|perplexity|wer|cer"
+METRIC = re.compile(rf"(?<![a-z])(?:({RISES})|({FALLS}))[_=:-]?(-?\d+\.\d+)")
+WORSE = 2  # times on end that a metric gets worse
+
+
+@rule("CKP008", Severity.WARNING)
+def selected_by_training_loss(
+    saves: Saves,
+    loaders: LoaderBeginnings | None,
+    evaluations: Evaluations | None,
+    passes: PassesInSteps | None,
+    losses: LossCurves | None,
+    progress: Progress,
+    endings: Endings | None,
+) -> Findings:
+    known = math.inf if endings is not None else progress.step  # evaluations are told a step later
+    best = [(step, each) for step, each in saves.seen if _is_best(each) and step < known]
+    if not best:
+        raise NotJudged("no file with trained parameters was written under a name that says best")
+    wrong = list(_wrong_direction(best))
+    yield from wrong
+    seen = evaluations.seen if evaluations is not None else ()
+    evaluated = [each.evaluated for _, each in seen]
+    first = min(filter(None, evaluated), default=math.inf)  # at step 0: a look if it works at all
+    blind = [(step, each) for step, each in best if step < first]
+    reasons = {
+        "no DataLoader feeds the steps": loaders is None,
+        "passes without gradients belong to the steps: the choice may go by them": passes,
+        "with torch.compile evaluations cannot be seen": any(each.compiled for _, each in blind),
+    }
+    reason = next((reason for reason, is_true in reasons.items() if is_true), None)
+    if blind and reason is None:
+        yield _not_evaluated(blind, losses)
+    elif blind and not wrong:
+        raise NotJudged(str(reason))
+
+
+def _is_best(saved: Saved) -> bool:
+    return saved.parameters > 0 and "best" in _name(saved)
+
+
+def _name(saved: Saved) -> str:
+    return PurePath(saved.path).name.lower()
+
+
+def _not_evaluated(blind: list[tuple[int, Saved]], losses: LossCurves | None) -> Finding:
+    last = blind[-1][1]
+    steps = ", ".join(str(step) for step, _ in blind[:8])
+    total = dict(losses.series["total"]) if losses is not None and "total" in losses.series else {}
+    by_chance = [
+        (step, number)
+        for step, each in blind
+        for number in NUMBER.findall(_name(each))
+        if _is_rounded(number, total.get(step - 1, math.nan))
+    ]
+    measured = f"written after {steps} steps; until then no forward without gradients"
+    if by_chance:
+        step, number = by_chance[0]
+        measured += f"; {number} in its name is the loss of the mini-batch of step {step - 1}"
+    return Finding(
+        subject=re.sub(r"\d+", "#", PurePath(last.path).name),
+        message=(
+            "is kept as the best by the loss of one mini-batch"
+            if by_chance
+            else "is kept as the best, and nothing was evaluated"
+        ),
+        measured=measured,
+        expected="an evaluation on held-out data before each choice",
+        at=last.at,
+        severity=None if by_chance else Severity.NOTE,
+    )
+
+
+def _is_rounded(number: str, value: float) -> bool:
+    return f"{value:.{len(number.partition('.')[2])}f}" == number
+
+
+def _wrong_direction(best: list[tuple[int, Saved]]) -> Iterator[Finding]:
+    """Compare the metrics in names that differ in nothing but their numbers."""
+    alike: dict[str, list[Saved]] = {}
+    for _, each in best:
+        alike.setdefault(re.sub(r"\d+", "#", _name(each)), []).append(each)
+    for template, files in alike.items():
+        found = [match for each in files if (match := METRIC.search(_name(each)))]
+        values = [float(match[3]) for match in found]
+        rises = bool(found and found[0][1])
+        worse = [(new < old) if rises else (new > old) for old, new in pairwise(values)]
+        if any(all(worse[i : i + WORSE]) for i in range(len(worse) - WORSE + 1)):
+            yield Finding(
+                subject=template,
+                message=f"is kept as the best while its {found[0][1] or found[0][2]} gets worse",
+                measured=", then ".join(match[3] for match in found[:8]),
+                expected="larger values for the better" if rises else "smaller ones for the better",
+                at=files[-1].at,
+            )
+
+
+def _trained(*, saved: str, evaluates: bool = False) -> None:
+    import tempfile
+
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(TensorDataset(torch.randn(6, 4)), batch_size=3)
+    for (batch,) in loader:
+        optimizer.zero_grad()
+        loss = model(batch).square().mean()
+        loss.backward()
+        optimizer.step()
+    if evaluates:
+        with torch.no_grad():
+            model(torch.randn(3, 4))
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(model.state_dict(), f"{folder}/{saved.format(float(loss.detach()))}")
+
+
+def fails_when_the_loss_of_the_last_batch_chooses(_: Watch) -> None:
+    _trained(saved="best_loss{:.4f}.pth")
+
+
+def fails_as_a_note_when_nothing_was_evaluated(_: Watch) -> None:
+    _trained(saved="best.pth")
+
+
+def fails_when_an_accuracy_falls_from_best_to_best(watch: Watch) -> None:
+    watch.saw(_saves("best_acc0.81.pth", "best_acc0.80.pth", "best_acc0.79.pth"))
+
+
+def fails_when_a_loss_rises_from_best_to_best(watch: Watch) -> None:
+    watch.saw(_saves("best_val_loss0.5.pth", "best_val_loss0.6.pth", "best_val_loss0.7.pth"))
+
+
+def passes_when_an_accuracy_falls_once(watch: Watch) -> None:
+    watch.saw(_saves("best_acc0.81.pth", "best_acc0.80.pth", "best_acc0.82.pth"))
+    _trained(saved="last.pth", evaluates=True)
+
+
+def passes_when_the_model_is_evaluated_first(_: Watch) -> None:
+    _trained(saved="best_loss{:.4f}.pth", evaluates=True)
+
+
+def skips_when_no_file_is_called_the_best(_: Watch) -> None:
+    _trained(saved="last_loss{:.4f}.pth")
+
+
+def skips_when_passes_without_gradients_belong_to_the_steps(watch: Watch) -> None:
+    _trained(saved="best_loss{:.4f}.pth")
+    watch.saw(PassesInSteps(seen=((2, PassBelongs()),), count=1))
+
+
+def skips_when_no_loader_feeds_the_steps(_: Watch) -> None:
+    import tempfile
+
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.randn(3, 4)).square().mean().backward()
+    optimizer.step()
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(model.state_dict(), f"{folder}/best.pth")
+
+
+def _saves(*paths: str) -> Saves:
+    seen = tuple(
+        (
+            10 * step,
+            Saved(
+                path=path, tensors=2, parameters=2, held=2, optimizers=0, compiled=False,
+                at=Place(file="train.py", line=50),
+            ),
+        )
+        for step, path in enumerate(paths, 1)
+    )  # fmt: skip
+    return Saves(seen=seen, count=len(seen))

@@ -1,0 +1,1 @@
+"""What is configured and does not come to act."""
