@@ -1,9 +1,10 @@
-"""Runs a training script, plainly or under the recording, and says how it ended.
+"""Runs a training script, plainly, with its first steps recorded or watched, and says how it ended.
 
-    python -m bench.driver {plain|recorded} STEPS OUTPUT SCRIPT [ARGUMENTS...]
+    python -m bench.driver {plain|recorded|watched} STEPS OUTPUT SCRIPT [ARGUMENTS...]
 
 OUTPUT is a JSON file: what the script printed, and digests of everything that training could
-have changed. The script runs to its own end in both modes.
+have changed. The script runs to its own end in all modes. Watched, every second step is sampled,
+and windows of STEPS open at the start and at steps 6 and 12.
 """
 
 import gc
@@ -13,6 +14,7 @@ import json
 import random
 import runpy
 import sys
+import time
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -106,7 +108,11 @@ def main() -> None:
     np.random.seed(0)  # noqa: NPY002
     torch.manual_seed(0)
     recorded: dict[str, Any] = {}
-    watching = _recording(int(steps)) if mode == "recorded" else nullcontext()
+    watching = nullcontext()
+    if mode == "recorded":
+        watching = _recording(int(steps))
+    if mode == "watched":
+        watching = _watching(int(steps), script, Path(output).parent)
     modules, optimizers = ModulesMade(), OptimizersMade()  # of the program alone: imports are done
     sys.argv = [script, *arguments]
     sys.path[0] = str(Path(script).resolve().parent)
@@ -116,6 +122,8 @@ def main() -> None:
     if mode == "recorded":
         recorded = {"steps": watching.run.step, "faults": watching.run.faults}
         recorded["lrs"] = effective_lrs(watching.evidence)
+    if mode == "watched":
+        recorded = {"steps": watching.step, "faults": watching.faults, **said_of(watching)}
     gc.collect()
     ended = {
         "printed": printed.getvalue(),
@@ -127,6 +135,39 @@ def main() -> None:
         **recorded,
     }
     Path(output).write_text(json.dumps(ended, indent=1))
+
+
+def said_of(watched: Any) -> dict[str, list[str]]:
+    """Errors, warnings and notes of a watched run, and rules that crashed."""
+    from stepscope.core.report import Status
+
+    said: dict[str, list[str]] = {"error": [], "warning": [], "note": [], "crashed": []}
+    for outcome in watched.outcomes():
+        if outcome.status is Status.CRASHED:
+            said["crashed"].append(f"{outcome.rule.code}: {outcome.reason}")
+        for found in outcome.findings:
+            severity = (found.severity or outcome.rule.severity).value
+            said[severity].append(
+                f"{outcome.rule.code} {found.subject}: {found.message}; {found.measured}"
+            )
+    return said
+
+
+def _watching(steps: int, script: str, folder: Path) -> AbstractContextManager[Any]:
+    """Watch as `stepscope run` does, with all rules and a recording."""
+    from stepscope.catalogue import every_rule
+    from stepscope.recordings.folder import begin
+    from stepscope.recordings.writer import Recorder
+    from stepscope.watching.watched import Plan, Watched
+
+    run = begin(folder, script)
+    recorder = Recorder(run.rank(0), clock=time.monotonic, said=lambda _: None)
+    return Watched(
+        script,
+        rules=every_rule(),
+        plan=Plan(steps=steps, at=(6, 12), every=2),
+        keeper=recorder,
+    )
 
 
 def _recording(steps: int) -> AbstractContextManager[Any]:

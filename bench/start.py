@@ -40,7 +40,8 @@ def judging_time(runs: int) -> tuple[list[float], int, int]:
     from stepscope.core import Recording, judge
     from stepscope.evidence.environment import Ending, Run
     from stepscope.probes.observation import Observation
-    from stepscope.session import every_kind, every_probe
+    from stepscope.evidence.kinds import every_kind
+    from stepscope.session import every_probe
 
     torch.set_num_threads(1)
     observation = Observation(every_probe(), steps=STEPS)

@@ -1,0 +1,161 @@
+"""What a whole run costs under `stepscope run`: step time, memory and start, by ratios.
+
+    python -m bench.course.overhead [--models NAME...] [--sides NAME...] [--blocks N] [--show]
+
+Each side is a process of its own that trains the same model; they take blocks of steps in turn, so
+that whatever else the machine does meets all of them. Times are processor times.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from statistics import mean, median, quantiles
+
+from bench.course.observers import OBSERVERS
+from bench.course.worker import WORKLOADS
+
+PLAIN, WATCHED = "plain", "stepscope run"
+WARM_UP = 40  # steps before the first block: windows, the first sampled steps, allocators
+STEPS = {"resnet50": 20, "vit_s": 20, "detector": 20, "mlp": 1000}  # of a block
+
+
+@dataclass
+class Side:
+    """A process that takes steps when it is told to."""
+
+    name: str
+    process: subprocess.Popen[str]
+    start_s: float = 0.0  # processor seconds until all is imported
+    first_s: float = 0.0  # of the first steps, together
+    blocks: list[list[float]] = field(default_factory=list)  # seconds of each step
+    peak_kib: int = 0
+
+    def steps(self, number: int, clock: str) -> list[float]:
+        """Take steps, and return how long each took."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{number}\n")
+        self.process.stdin.flush()
+        said = self.answer()
+        self.peak_kib = said["peak_kib"]
+        times: list[float] = said[clock]
+        return times
+
+    def answer(self) -> dict:
+        """Wait for the next line of JSON."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                answer: dict = json.loads(line)
+                return answer
+        raise RuntimeError(f"{self.name} ended with {self.process.wait()}")
+
+    def close(self) -> None:
+        """Let it end."""
+        self.process.communicate("\n")
+
+
+def environment(folder: str) -> dict[str, str]:
+    """Keep compiled files, as an installed package has them, and one policy of memory.
+
+    Else glibc raises its threshold for `mmap` with what was freed before, which may differ between
+    the sides.
+    """
+    ours = {
+        "PYTHONPYCACHEPREFIX": f"{folder}/compiled",
+        "MALLOC_MMAP_THRESHOLD_": str(2**25),
+        "MALLOC_TRIM_THRESHOLD_": str(2**29),
+    }
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | ours
+
+
+def begin(name: str, model: str, arguments: argparse.Namespace, folder: str) -> Side:
+    """Start one side, and wait until it is ready."""
+    module = ["bench.course.worker", model, "--device", arguments.device]
+    module += ["--threads", str(arguments.threads)]
+    command = [sys.executable]
+    if name == WATCHED:
+        command += ["-m", "stepscope", "run", "--folder", folder, "-m", *module]
+    else:
+        command += ["-m", *module, *(() if name == PLAIN else ("--with", name))]
+    threads = str(arguments.threads)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None if arguments.show else subprocess.DEVNULL,
+        text=True,
+        env={**environment(folder), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+    )
+    side = Side(name, process)
+    side.start_s = side.answer()["imported"]
+    return side
+
+
+def measure(model: str, arguments: argparse.Namespace, folder: str) -> list[Side]:
+    """Let all sides train the model, in turn."""
+    clock = "wall_s" if arguments.device == "cuda" else "cpu_s"
+    sides = [begin(name, model, arguments, folder) for name in arguments.sides]
+    for side in sides:
+        side.first_s = sum(side.steps(WARM_UP, clock))
+    steps = arguments.steps or STEPS[model]
+    for turn in range(arguments.blocks):
+        for side in sides if turn % 2 else reversed(sides):
+            side.blocks.append(side.steps(steps, clock))
+    for side in sides:
+        side.close()
+    return sides
+
+
+def tell(model: str, sides: list[Side]) -> None:
+    """Print the table of a model."""
+    plain = sides[0]
+    step_ms = 1000 * median(each for block in plain.blocks for each in block)
+    print(f"\n{model}: a step takes {step_ms:.3g} ms")
+    print("| side | median step | of blocks, 25-75 % | mean step | first steps | memory | start |")
+    print("|---|---|---|---|---|---|---|")
+    for side in sides[1:]:
+        pairs = list(zip(side.blocks, plain.blocks, strict=True))
+        medians = [median(own) / median(other) for own, other in pairs]
+        means = [mean(own) / mean(other) for own, other in pairs]
+        low, middle, high = quantiles(medians, n=4)
+        cells = (
+            side.name,
+            f"{middle:.4f}",
+            f"{low:.3f}-{high:.3f}",
+            f"{median(means):.4f}",
+            f"+{side.first_s - plain.first_s:.2f} s",
+            f"{side.peak_kib / plain.peak_kib:.3f}",
+            f"+{side.start_s - plain.start_s:.2f} s",
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    names = (PLAIN, WATCHED, *OBSERVERS)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--models", nargs="+", default=list(WORKLOADS), choices=WORKLOADS)
+    parser.add_argument("--sides", nargs="+", default=list(names), choices=names)
+    parser.add_argument("--blocks", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=0, help="of a block; 0: by the model")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--show", action="store_true", help="what the sides say on stderr")
+    arguments = parser.parse_args()
+    arguments.sides = [PLAIN, *(each for each in arguments.sides if each != PLAIN)]
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.sides:  # once, so that all is compiled
+            begin(name, arguments.models[0], arguments, folder).close()
+        for model in arguments.models:
+            tell(model, measure(model, arguments, folder))
+    print(f"\n{arguments.blocks} blocks, {time.perf_counter() - began:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
