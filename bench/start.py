@@ -39,8 +39,8 @@ def judging_time(runs: int) -> tuple[list[float], int, int]:
     from stepscope.catalogue import every_rule
     from stepscope.core import Recording, judge
     from stepscope.evidence.environment import Ending, Run
-    from stepscope.probes.observation import Observation
     from stepscope.evidence.kinds import every_kind
+    from stepscope.probes.observation import Observation
     from stepscope.session import every_probe
 
     torch.set_num_threads(1)

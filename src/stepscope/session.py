@@ -8,7 +8,7 @@ from stepscope import probes as probes_home
 from stepscope.core import Evidence, Recording
 from stepscope.core.discovery import members
 from stepscope.evidence.course.course import Course
-from stepscope.evidence.environment import Ending, Run
+from stepscope.evidence.environment import Beginning, Ending, Run
 from stepscope.evidence.kinds import every_kind
 from stepscope.freezing.proof.observed import FreezesProbe
 from stepscope.probes.course.pulse import Pulse
@@ -83,4 +83,4 @@ def record_example(example: Callable[[Observed], None]) -> Recording:
         wall_s=time.perf_counter() - began,
         faults=tuple(observation.run.faults),
     )
-    return Recording(run, *observation.evidence, *course.evidence(), *watch.given)
+    return Recording(run, Beginning(), *observation.evidence, *course.evidence(), *watch.given)

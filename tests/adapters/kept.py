@@ -5,9 +5,9 @@ from pathlib import Path
 
 from stepscope.core import Evidence
 from stepscope.evidence.course.course import Course
+from stepscope.evidence.kinds import every_kind
 from stepscope.recordings.folder import latest
 from stepscope.recordings.reader import read
-from stepscope.evidence.kinds import every_kind
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ def always(run: Run, *, parameter: str = "model.encoder.layer.weight") -> Findin
 
 def judged(*recordings: Recording, notes: tuple[str, ...] = ()) -> Report:
     judging = Judging(
-        terms=Terms(selection=select([always]), settings=Settings(file="stepscope.toml"), root="/project"),
+        terms=Terms(
+            selection=select([always]), settings=Settings(file="stepscope.toml"), root="/project"
+        ),
         delivery=Delivery("text", None, 2, 80, colour=False, encoding="utf-8"),
     )
     return judging.report(Checked(recordings, notes))
@@ -153,7 +155,9 @@ def test_a_line_of_the_settings_comes_before_a_file_without_a_line(tmp_path: Pat
             )
 
     judging = Judging(
-        terms=Terms(selection=select([absent]), settings=Settings(file="stepscope.toml"), root=str(tmp_path)),
+        terms=Terms(
+            selection=select([absent]), settings=Settings(file="stepscope.toml"), root=str(tmp_path)
+        ),
         delivery=Delivery("text", None, 2, 80, colour=False, encoding="utf-8"),
     )
     report = judging.report(Checked((recorded(),)))

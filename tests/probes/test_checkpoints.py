@@ -122,7 +122,7 @@ with observation:
     from safetensors.torch import load_file, save_file
     save_file({"a": torch.ones(2)}, sys.argv[1])
     load_file(sys.argv[1])
-found, _ = observation.evidence  # and that these were the first steps
+(found,) = observation.evidence
 assert [(t.path, t.loaded) for t in found.tried] == [(sys.argv[1], True)], found
 assert len(sys.meta_path) == len({id(finder) for finder in sys.meta_path})
 """

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from stepscope.core import Recording, Status, judge
 from stepscope.evidence.course.course import Course
+from stepscope.evidence.kinds import every_kind
 from stepscope.probes.course.coverage import CoverageSampler
 from stepscope.probes.course.endings import EndingSampler
 from stepscope.probes.course.pulse import Pulse
@@ -17,7 +18,6 @@ from stepscope.probes.course.rates import RateSampler
 from stepscope.probes.course.schedules import ScheduleSampler
 from stepscope.rules.schedule.stepped_per_wrong_unit import stepped_per_wrong_unit
 from stepscope.rules.schedule.warmup_longer_than_run import warmup_longer_than_run
-from stepscope.evidence.kinds import every_kind
 
 EPOCHS, BATCHES = 6, 10
 STEPS = EPOCHS * BATCHES

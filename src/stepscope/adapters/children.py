@@ -70,7 +70,7 @@ class Observed:
 
     def _hand_over(self, observation: "Observation", ending: "Ending", error: str = "") -> None:
         """Write the recording, if there is any, where the process that reports finds it."""
-        from stepscope.evidence.environment import Run
+        from stepscope.evidence.environment import Beginning, Run
 
         if not observation.run.step:
             return
@@ -86,7 +86,7 @@ class Observed:
             faults=tuple(observation.run.faults),
         )
         draft = Path(self._folder, f"{self._number}.part")
-        draft.write_bytes(Recording(run, *observation.evidence).to_json())
+        draft.write_bytes(Recording(run, Beginning(), *observation.evidence).to_json())
         draft.rename(draft.with_suffix(".json"))
 
 

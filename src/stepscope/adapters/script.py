@@ -20,7 +20,7 @@ from stepscope.adapters.target import Target
 from stepscope.adapters.waiting import Waiting
 from stepscope.adapters.ways_out import WaysOut
 from stepscope.core import Place, Recording
-from stepscope.evidence.environment import Ending, Run
+from stepscope.evidence.environment import Beginning, Ending, Run
 from stepscope.evidence.freezing import Freezes, joined
 from stepscope.evidence.intent import Intent
 from stepscope.evidence.kinds import every_kind
@@ -141,7 +141,8 @@ class _Check:
         spawned = self._spawned.recordings(every_kind())
         left = end_children(self._children)
         notes = tuple(f"ended a process that the program left: {line}" for line in left)
-        own = self._judged_by_intent(Recording(self._run(), *self._observation.evidence))
+        seen = Recording(self._run(), Beginning(), *self._observation.evidence)
+        own = self._judged_by_intent(seen)
         if spawned:
             taken = max(run.steps for each in spawned if (run := each.get(Run)))
             if taken >= self._observation.run.step:

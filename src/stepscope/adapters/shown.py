@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from stepscope.core.selection import Selection
 from stepscope.recordings.entries import Found
-from stepscope.reporters.news import render_news
+from stepscope.reporters.content.news import render_news
 from stepscope.watching.terminal import say
 from stepscope.watching.verdicts import News
 

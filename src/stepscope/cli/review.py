@@ -96,7 +96,7 @@ def _follow(folder: Path, rules: Mapping[str, Rule]) -> None:
     """Show each finding once, as the run writes it down, until its end or an interrupt."""
     from stepscope.recordings.entries import Ended, Found
     from stepscope.recordings.following import follow
-    from stepscope.reporters.news import render_news
+    from stepscope.reporters.content.news import render_news
 
     shown: set[tuple[str, str]] = set()
     with contextlib.suppress(KeyboardInterrupt):  # enough seen: the report follows

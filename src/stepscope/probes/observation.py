@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 from torch.optim import optimizer as optimizer_hooks
 
 from stepscope.core import Evidence
-from stepscope.evidence.environment import Beginning
 from stepscope.probes.being_traced import is_being_traced
 from stepscope.probes.closures import after_closure
 from stepscope.probes.live_run import LiveRun
@@ -86,8 +85,6 @@ class Observation:
             OBSERVER.present = None
         self.run.unpatch()
         self.evidence += self._telling.gather(lambda probe: probe.evidence())
-        if self.is_beginning:
-            self.evidence.append(Beginning())
 
     @property
     def is_full(self) -> bool:

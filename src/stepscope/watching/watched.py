@@ -320,7 +320,9 @@ class Watched:
                 seconds=self._pulse.notes.seconds,
             )
         )
-        if not window.is_beginning:  # what is joined below is no longer of the first steps
+        if window.is_beginning:
+            recording.add(Beginning())
+        else:  # what is joined below is no longer of the first steps
             self.seen = Recording(*(each for each in self.seen if not isinstance(each, Beginning)))
         for item in recording:
             self.seen.add(item)
