@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from stepscope.adapters.script import Checked
 from stepscope.cli.delivery import Delivery
 from stepscope.core import Recording, judge
+from stepscope.core.report import Outcome, Status
 from stepscope.core.verdict import Report
 from stepscope.summing_up import Terms, run_of, sum_up
+from stepscope.watching.verdicts import is_of_windows
+
+WHOLE_RUN = "needs a whole run (`stepscope run`)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,10 @@ class Judging:
             notes = ("processes are numbered in the order of their start", *notes)
         terms = self.terms
         outcomes = {
-            rank: judge(terms.selection.rules, recording, terms.settings.options)
+            rank: tuple(
+                _of_first_steps(each)
+                for each in judge(terms.selection.rules, recording, terms.settings.options)
+            )
             for rank, recording in recordings.items()
         }
         return sum_up(terms, recordings, outcomes, notes)
@@ -45,3 +52,10 @@ def _by_rank(recordings: tuple[Recording, ...]) -> dict[int, Recording]:
     if len(by_rank) < len(recordings):  # independent runs, each of which takes itself for the first
         return dict(enumerate(recordings))
     return by_rank
+
+
+def _of_first_steps(outcome: Outcome) -> Outcome:
+    """Say one thing of all rules that first steps can never suffice for."""
+    if outcome.status is Status.SKIPPED and not is_of_windows(outcome.rule):
+        return Outcome(outcome.rule, Status.SKIPPED, reason=WHOLE_RUN)
+    return outcome
