@@ -36,13 +36,18 @@ def test_models_are_those_that_the_names_are_of() -> None:
     assert models_of({"g": nn.DataParallel(model), "d": other}) == {"g": model, "d": other}
 
 
-@pytest.mark.parametrize("wrong", [None, [nn.Linear(1, 1)], {"g": "model"}])
+@pytest.mark.parametrize("wrong", [None, [nn.Linear], {"g": "model"}])
 def test_what_is_no_model_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"model is \w+; expected a torch.nn.Module, or a dict"):
         models_of(wrong)
 
 
-@pytest.mark.parametrize("wrong", [None, 0.1, iter(()), nn.Linear(1, 1)])
+@pytest.mark.parametrize("wrong", [None, 0.1, iter(())])
 def test_what_is_no_optimizer_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"optimizer is \w+; expected a torch.optim.Optimizer"):
         optimizers_of([wrong])
+
+
+def test_a_model_is_no_optimizer() -> None:
+    with pytest.raises(TypeError, match=r"optimizer is Linear; expected a torch\.optim\.Optimizer"):
+        optimizers_of([nn.Linear(1, 1)])
