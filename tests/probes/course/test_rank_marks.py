@@ -88,6 +88,20 @@ def averaged_now_and_then(rank: int) -> None:
     train(wrapper, divided())
 
 
+def averaged_by_a_loop(rank: int) -> None:
+    from torch.distributed.algorithms.model_averaging import averagers
+
+    averager = averagers.PeriodicModelAverager(period=4)
+    train(DistributedDataParallel(net()), divided())
+    assert averager.step == 0
+
+
+def after_averagers_were_loaded(rank: int) -> None:
+    import torch.distributed.optim  # noqa: F401 - which loads them
+
+    equal(rank)
+
+
 def undivided(rank: int) -> None:
     train(DistributedDataParallel(net()), DataLoader(DATA, 2))
 
@@ -140,6 +154,8 @@ SCENARIOS = {
         thawed_after_wrapping,
         an_extra_optimizer_on_one_rank,
         averaged_now_and_then,
+        averaged_by_a_loop,
+        after_averagers_were_loaded,
         undivided,
         sharded,
         statistics_of_its_own,
@@ -227,8 +243,14 @@ def test_steps_that_one_rank_takes_with_another_optimizer_do_not_count(recorded:
     assert said(ranks_diverge, recorded[name]).status is Status.PASSED
 
 
-def test_ranks_that_are_to_differ_are_not_judged(recorded: Recorded) -> None:
-    assert said(ranks_diverge, recorded["averaged_now_and_then"]).status is Status.SKIPPED
+@pytest.mark.parametrize("name", ["averaged_now_and_then", "averaged_by_a_loop"])
+def test_ranks_that_are_to_differ_are_not_judged(recorded: Recorded, name: str) -> None:
+    assert said(ranks_diverge, recorded[name]).status is Status.SKIPPED
+
+
+def test_that_averagers_could_be_made_does_not_matter(recorded: Recorded) -> None:
+    name = "after_averagers_were_loaded"
+    assert said(ranks_diverge, recorded[name]).status is Status.PASSED
 
 
 def test_the_same_batches_are_the_same_data(recorded: Recorded) -> None:

@@ -1,5 +1,6 @@
 """Live wrappers that spread training over processes, and what they hold."""
 
+import gc
 import sys
 import weakref
 from collections.abc import Iterable, Iterator
@@ -155,7 +156,15 @@ def _sharding_group(wrapper: nn.Module) -> tuple[int, ...]:
 
 def _averages_rarely(wrapper: DistributedDataParallel) -> bool:
     kinds = {type(state).__name__ for _, state in wrapper._comm_hooks}
-    return "PostLocalSGDState" in kinds or AVERAGERS in sys.modules
+    return "PostLocalSGDState" in kinds or _is_there_an_averager()
+
+
+def _is_there_an_averager() -> bool:
+    """Tell whether any lives: that their module is loaded says little, many programs load it."""
+    averagers = sys.modules.get(AVERAGERS)
+    return averagers is not None and any(
+        issubclass(type(each), averagers.ModelAverager) for each in gc.get_objects()
+    )
 
 
 def _gives_buffers(wrapper: DistributedDataParallel) -> bool:
