@@ -1,9 +1,11 @@
 """What a whole run costs under `stepscope run`: step time, memory and start, by ratios.
 
-    python -m bench.course.overhead [--models NAME...] [--sides NAME...] [--blocks N] [--show]
+    python -m bench.course.overhead [--models NAME...] [--sides NAME...] [--starts N] [--blocks N]
 
 Each side is a process of its own that trains the same model; they take blocks of steps in turn, so
-that whatever else the machine does meets all of them. Times are processor times.
+that whatever else the machine does meets all of them. Two processes of one program may differ by
+some percent for as long as they live, by where their memory came to lie: all are started several
+times, and a second plain one shows how far. Times are processor times.
 """
 
 import argparse
@@ -13,15 +15,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import mean, median, quantiles
+from itertools import chain
+from statistics import mean, median
 
 from bench.course.observers import OBSERVERS
 from bench.course.worker import WORKLOADS
 
-PLAIN, WATCHED = "plain", "stepscope run"
+PLAIN, CONTROL, WATCHED = "plain", "plain again", "stepscope run"
+MODELS = ["resnet50", "vit_s", "detector", "mlp"]
 WARM_UP = 40  # steps before the first block: windows, the first sampled steps, allocators
-STEPS = {"resnet50": 20, "vit_s": 20, "detector": 20, "mlp": 1000}  # of a block
+STEPS = {"resnet50": 20, "resnet50_224": 2, "vit_s": 20, "detector": 20, "mlp": 500}  # of a block
 
 
 @dataclass
@@ -82,7 +87,7 @@ def begin(name: str, model: str, arguments: argparse.Namespace, folder: str) -> 
     if name == WATCHED:
         command += ["-m", "stepscope", "run", "--folder", folder, "-m", *module]
     else:
-        command += ["-m", *module, *(() if name == PLAIN else ("--with", name))]
+        command += ["-m", *module, *(("--with", name) if name in OBSERVERS else ())]
     threads = str(arguments.threads)
     process = subprocess.Popen(
         command,
@@ -102,7 +107,7 @@ def measure(model: str, arguments: argparse.Namespace, folder: str) -> list[Side
     clock = "wall_s" if arguments.device == "cuda" else "cpu_s"
     sides = [begin(name, model, arguments, folder) for name in arguments.sides]
     for side in sides:
-        side.first_s = sum(side.steps(WARM_UP, clock))
+        side.first_s = sum(side.steps(arguments.warm_up, clock))
     steps = arguments.steps or STEPS[model]
     for turn in range(arguments.blocks):
         for side in sides if turn % 2 else reversed(sides):
@@ -112,37 +117,49 @@ def measure(model: str, arguments: argparse.Namespace, folder: str) -> list[Side
     return sides
 
 
-def tell(model: str, sides: list[Side]) -> None:
-    """Print the table of a model."""
-    plain = sides[0]
-    step_ms = 1000 * median(each for block in plain.blocks for each in block)
-    print(f"\n{model}: a step takes {step_ms:.3g} ms")
-    print("| side | median step | of blocks, 25-75 % | mean step | first steps | memory | start |")
-    print("|---|---|---|---|---|---|---|")
-    for side in sides[1:]:
-        pairs = list(zip(side.blocks, plain.blocks, strict=True))
-        medians = [median(own) / median(other) for own, other in pairs]
-        means = [mean(own) / mean(other) for own, other in pairs]
-        low, middle, high = quantiles(medians, n=4)
+def tell(model: str, starts: list[list[Side]]) -> None:
+    """Print the table of a model: medians over the starts, and their range."""
+    plain = [sides[0] for sides in starts]
+    steps = chain.from_iterable(chain.from_iterable(side.blocks for side in plain))
+    print(f"\n{model}: a step takes {1000 * median(steps):.3g} ms")
+    print("| side | median step | mean step | first steps | memory | start |")
+    print("|---|---|---|---|---|---|")
+    for sides in list(zip(*starts, strict=True))[1:]:
+        pairs = list(zip(sides, plain, strict=True))
+        memory = [side.peak_kib / other.peak_kib for side, other in pairs]
+        first = median(side.first_s - other.first_s for side, other in pairs)
+        start = median(side.start_s - other.start_s for side, other in pairs)
         cells = (
-            side.name,
-            f"{middle:.4f}",
-            f"{low:.3f}-{high:.3f}",
-            f"{median(means):.4f}",
-            f"+{side.first_s - plain.first_s:.2f} s",
-            f"{side.peak_kib / plain.peak_kib:.3f}",
-            f"+{side.start_s - plain.start_s:.2f} s",
+            sides[0].name,
+            spread([ratio(side, other, median) for side, other in pairs]),
+            spread([ratio(side, other, mean) for side, other in pairs]),
+            f"{first:+.2f} s",
+            spread(memory),
+            f"{start:+.2f} s",
         )
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
+def ratio(side: Side, other: Side, middle: Callable[[list[float]], float]) -> float:
+    """Return the median over the blocks that were taken beside each other."""
+    blocks = zip(side.blocks, other.blocks, strict=True)
+    return median(middle(own) / middle(others) for own, others in blocks)
+
+
+def spread(ratios: list[float]) -> str:
+    """Say the median, and the range."""
+    return f"{median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})"
+
+
 def main() -> None:
-    names = (PLAIN, WATCHED, *OBSERVERS)
+    names = (PLAIN, CONTROL, WATCHED, *OBSERVERS)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", default=list(WORKLOADS), choices=WORKLOADS)
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=WORKLOADS)
     parser.add_argument("--sides", nargs="+", default=list(names), choices=names)
-    parser.add_argument("--blocks", type=int, default=20)
+    parser.add_argument("--starts", type=int, default=3, help="of all sides")
+    parser.add_argument("--blocks", type=int, default=8)
     parser.add_argument("--steps", type=int, default=0, help="of a block; 0: by the model")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="steps before the first block")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="what the sides say on stderr")
@@ -153,8 +170,11 @@ def main() -> None:
         for name in arguments.sides:  # once, so that all is compiled
             begin(name, arguments.models[0], arguments, folder).close()
         for model in arguments.models:
-            tell(model, measure(model, arguments, folder))
-    print(f"\n{arguments.blocks} blocks, {time.perf_counter() - began:.0f} s in all")
+            tell(model, [measure(model, arguments, folder) for _ in range(arguments.starts)])
+    print(
+        f"\n{arguments.starts} starts, {arguments.blocks} blocks each, "
+        f"{time.perf_counter() - began:.0f} s in all"
+    )
 
 
 if __name__ == "__main__":

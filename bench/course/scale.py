@@ -6,16 +6,18 @@ One process on one thread; processor time of a step, median over blocks, and res
 """
 
 import argparse
+import contextlib
 import itertools
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
 import psutil
 import torch
 from stepscope.catalogue import every_rule
+from stepscope.evidence.environment import Ending
 from stepscope.recordings.folder import begin
 from stepscope.recordings.writer import Recorder
 from stepscope.watching.watched import Watched
@@ -39,10 +41,16 @@ def loop(modules: int) -> Callable[[], None]:
     return step
 
 
-def watched(folder: str) -> Watched:
-    """Watch as `stepscope run` does."""
-    recorder = Recorder(begin(Path(folder), "scale.py").rank(0), clock=time.monotonic, said=print)
-    return Watched("scale.py", rules=every_rule(), keeper=recorder)
+@contextlib.contextmanager
+def watched() -> Iterator[tuple[Watched, Path]]:
+    """Watch as `stepscope run` does, and record into a folder of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        recorder = Recorder(begin(folder, "scale.py").rank(0), clock=time.monotonic, said=print)
+        with Watched("scale.py", rules=every_rule(), keeper=recorder) as run:
+            yield run, folder
+        recorder.close(run.step, Ending.FINISHED.value)
+    print(*run.faults)
 
 
 def block(step: Callable[[], None], steps: int) -> float:
@@ -62,7 +70,7 @@ def many_steps(steps: int) -> None:
     plain = median(block(step, BLOCK) for _ in range(20))
     print(f"without: {plain:.0f} us a step\n| steps | us a step | MiB | recording, MB |")
     print("|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, watched(folder) as run:
+    with watched() as (_, folder):
         done = 0
         for power in itertools.count(3):
             until = min(10**power, steps)
@@ -70,19 +78,18 @@ def many_steps(steps: int) -> None:
             while done < until:
                 last = [*last[-19:], block(step, BLOCK)]
                 done += BLOCK
-            size = sum(each.stat().st_size for each in Path(folder).rglob("*") if each.is_file())
+            size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
             cells = f"| {done:,} | {median(last):.0f} | {resident_mib():.0f} | {size / 1e6:.1f} |"
             print(cells, flush=True)
             if until == steps:
                 break
-    print(*run.faults)
 
 
 def many_modules(modules: int) -> None:
     step = loop(modules)
     step()
     plain = median(block(step, 1) for _ in range(FEW)) / 1000
-    with tempfile.TemporaryDirectory() as folder, watched(folder) as run:
+    with watched():
         costs = [block(step, 1) / 1000 for _ in range(4 * FEW)]
     later = costs[2 * FEW :]
     print(
@@ -90,7 +97,6 @@ def many_modules(modules: int) -> None:
         f"{sum(costs[:3]):.0f} ms, the next 17 sampled {median(costs[4:20]):.0f} ms each, "
         f"later median {median(later):.0f} ms, mean {sum(later) / len(later):.0f} ms"
     )
-    print(*run.faults)
 
 
 def main() -> None:

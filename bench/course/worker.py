@@ -45,6 +45,13 @@ def resnet50(device: str) -> Workload:
     return classifier(resnet50(weights=None).to(device), torch.randn(4, 3, 64, 64, device=device))
 
 
+def resnet50_224(device: str) -> Workload:
+    """Eight images of 224 x 224: for the memory of a training of real size."""
+    from torchvision.models import resnet50
+
+    return classifier(resnet50(weights=None).to(device), torch.randn(8, 3, 224, 224, device=device))
+
+
 def vit_s(device: str) -> Workload:
     """ViT-S/16 of torchvision's transformer, on two images of 112 x 112: 50 tokens."""
     from torchvision.models import VisionTransformer
@@ -82,7 +89,7 @@ def classifier(model: nn.Module, x: torch.Tensor) -> Workload:
     return Workload(model, lambda model: nn.functional.cross_entropy(model(x), y))
 
 
-WORKLOADS = {"resnet50": resnet50, "vit_s": vit_s, "detector": detector, "mlp": mlp}
+WORKLOADS = {each.__name__: each for each in (resnet50, resnet50_224, vit_s, detector, mlp)}
 
 
 def peak_kib(device: str) -> int:

@@ -1,11 +1,12 @@
 """The modules of the model, in which mode they ran, and who changed it."""
 
+import functools
 from typing import ClassVar
 
 import msgspec
 
 from stepscope.core import Evidence, Place
-from stepscope.evidence.parameters import is_below
+from stepscope.evidence.below import Below
 
 
 class Module(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,7 @@ class ModeCall(msgspec.Struct, frozen=True, kw_only=True):
     direct: bool = True  # the program itself called it, no library on its behalf
 
 
-class Modules(Evidence, frozen=True, kw_only=True):
+class Modules(Evidence, frozen=True, kw_only=True, dict=True):  # dict: for what is cached
     """All live modules below the roots that were trained, and the mode calls."""
 
     obtained_by: ClassVar[str] = "a module that an optimizer trains"
@@ -47,11 +48,19 @@ class Modules(Evidence, frozen=True, kw_only=True):
 
     def named(self, name: str) -> Module | None:
         """Return the module with this qualified name."""
-        return next((each for each in self.modules if each.name == name), None)
+        return self._by_name.get(name)
 
     def below(self, name: str) -> tuple[Module, ...]:
         """Return this module and all modules below it."""
-        return tuple(each for each in self.modules if is_below(each.name, name))
+        return tuple(self.modules[i] for i in self._below.positions(name))
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Module]:
+        return {each.name: each for each in reversed(self.modules)}  # of several, the first
+
+    @functools.cached_property
+    def _below(self) -> Below:
+        return Below(each.name for each in self.modules)
 
 
 class EvaluationPass(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from stepscope.core import Evidence, Place
+from stepscope.evidence.below import Below
 
 
 def is_below(name: str, module: str) -> bool:
@@ -93,7 +94,11 @@ class Parameters(Evidence, frozen=True, kw_only=True, dict=True):  # dict: for w
 
     def below(self, module: str) -> tuple[Parameter, ...]:
         """Return the parameters of this module and of all modules below it."""
-        return tuple(each for each in self.parameters if is_below(each.name, module))
+        return tuple(self.parameters[i] for i in self._below.positions(module))
+
+    @functools.cached_property
+    def _below(self) -> Below:
+        return Below(each.name for each in self.parameters)
 
 
 class Buffer(msgspec.Struct, frozen=True, kw_only=True):

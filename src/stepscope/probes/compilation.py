@@ -1,5 +1,6 @@
 """Keeps the recorded steps of compiled models eager, so that they can be seen."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,16 @@ import torch
 
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
+
+
+def has_compiled() -> bool:
+    """Tell whether `torch.compile` has made anything in this process so far.
+
+    What it made compiles whatever hooks it meets when it is called, and fails on those of probes.
+    """
+    frames = sys.modules.get("torch._dynamo.eval_frame")
+    backends = vars(frames).get("cached_backends", {}) if frames is not None else {}
+    return any(backend is not None for backend in backends.values())  # None: to run eagerly
 
 
 class CompilationProbe(Probe):

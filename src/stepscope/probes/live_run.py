@@ -3,6 +3,7 @@
 import functools
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import ClassMethodDescriptorType
 from typing import Any
 
@@ -10,6 +11,15 @@ import torch
 
 from stepscope.probes.gradient_norms import Readings, Size
 from stepscope.probes.names import Names
+
+
+@dataclass(slots=True)
+class Made:
+    """An optimizer in the order of making."""
+
+    index: int
+    steps: int = 0  # taken so far, where they are counted
+    turn: int = 0  # of all optimizers, in which it stepped last
 
 
 class LiveRun:
@@ -27,11 +37,16 @@ class LiveRun:
         self.over = False  # nothing is patched any more
         self.moments = 0  # told so far
         self.faults: list[str] = []  # of probes
+        self.is_whole = True  # it is watched from its first line, and not only its training
+        self.declared: set[str] = set()  # names of classes that its configurations declare
         self.writers: weakref.WeakSet[Any] = weakref.WeakSet()  # `SummaryWriter`s that were heard
-        self._optimizers: weakref.WeakKeyDictionary[torch.optim.Optimizer, int] = (
+        self.backwards = 0  # that the program has called, where they are counted
+        self.optimizer_steps = 0  # of all optimizers, where they are counted
+        self._optimizers: weakref.WeakKeyDictionary[torch.optim.Optimizer, Made] = (
             weakref.WeakKeyDictionary()
         )
         self._made = 0  # optimizers, dead ones counted
+        self.before_export: list[Callable[[], None]] = []  # an export fails on hooks of all modules
         self._undo: list[Callable[[], None]] = []
         self._readings = Readings()
 
@@ -40,11 +55,13 @@ class LiveRun:
         """The live optimizers, in the order in which they were made."""
         return list(self._optimizers)
 
-    def optimizer_made(self, optimizer: torch.optim.Optimizer) -> None:
-        """Take note of a new optimizer."""
-        if optimizer not in self._optimizers:
-            self._optimizers[optimizer] = self._made
+    def optimizer_made(self, optimizer: torch.optim.Optimizer) -> Made:
+        """Take note of an optimizer that may be new."""
+        made = self._optimizers.get(optimizer)
+        if made is None:
+            made = self._optimizers[optimizer] = Made(self._made)
             self._made += 1
+        return made
 
     def gradient_sizes(self, tensors: Sequence[torch.Tensor]) -> list[Size | None]:
         """Measure the gradients that tensors hold; each is read once in a moment, whoever asks."""
@@ -62,8 +79,7 @@ class LiveRun:
 
     def index(self, optimizer: torch.optim.Optimizer) -> int:
         """Return the position of an optimizer in the order of making, dead ones counted."""
-        self.optimizer_made(optimizer)
-        return self._optimizers[optimizer]
+        return self.optimizer_made(optimizer).index
 
     def patch(
         self,

@@ -1,6 +1,5 @@
 """How seldom steps are sampled follows from what sampling costs."""
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -11,24 +10,22 @@ from stepscope.probes.course.pace import EVERY, FIRST, SHARE, Pace
 class Clock:
     """Time that passes when the test says so."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 100.0
-        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+    now = 100.0
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def clock() -> Clock:
+    return Clock()
 
 
 def sampled(pace: Pace, clock: Clock, steps: int, *, step_s: float, looked_s: float) -> list[int]:
     """Take steps, of which the sampled ones take longer; return those."""
     seen = []
+    looks = True
     for step in range(steps):
-        looks = pace.is_sampled(step)
-        clock.now += step_s + looks * looked_s
-        pace.stepped(step, looks * looked_s)
         seen += [step] * looks
+        clock.now += step_s + looks * looked_s
+        looks = pace.stepped(step, clock.now, looks * looked_s)
     return seen
 
 
@@ -53,7 +50,7 @@ def test_pauses_for_imports_or_evaluations_are_no_steps(clock: Clock, pause_s: f
     sampled(pace, clock, 30, step_s=0.1, looked_s=0.0)
     assert pace.step_s == pytest.approx(0.1)
     clock.now += pause_s
-    pace.stepped(30, 0.0)
+    pace.stepped(30, clock.now, 0.0)
     assert pace.step_s == pytest.approx(0.11)
 
 
@@ -62,7 +59,7 @@ def test_steps_that_become_slower_for_good_are_believed(clock: Clock) -> None:
     sampled(pace, clock, 30, step_s=0.1, looked_s=0.0)
     for step in range(30, 130):
         clock.now += 1.0
-        pace.stepped(step, 0.0)
+        pace.stepped(step, clock.now, 0.0)
     assert pace.step_s == pytest.approx(1.0, rel=0.01)
 
 

@@ -61,8 +61,6 @@ class BankSampler(Sampler):
 
     def step_over(self) -> None:
         """Look, when it is time to."""
-        if not self.notes.is_sampled:
-            return
         self._arrivals.hand_on()
         if self._rarely.is_due():
             for root in self._models.roots():

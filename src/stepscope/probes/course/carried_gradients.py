@@ -1,15 +1,13 @@
 """Looks whether the gradients of a step are still there when the next one collects its own."""
 
-import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.optim import optimizer as optimizer_hooks
 
-from stepscope.probes.being_traced import is_being_traced
 from stepscope.probes.course.notes import Notes
 from stepscope.probes.course.sampler import Sampler
 from stepscope.probes.gradient_norms import largest_on_device
@@ -36,43 +34,17 @@ class CarriedGradientsSampler(Sampler):
     def __init__(self, run: LiveRun, notes: Notes) -> None:
         super().__init__(run, notes)
         self._lookout = Lookout(run, type(self).__name__)
-        self._thread = threading.get_ident()
-        self._inside = False  # a backward that was looked at
         self._open: dict[int, _Case] = {}
         self._closed: dict[int, torch.Tensor] = {}  # to be noted in the next sampled step
-        run.patch(torch.autograd, "backward", self._around_backward)
         handle = optimizer_hooks.register_optimizer_step_pre_hook(self._before_step)
         run.on_end(handle.remove)
 
-    def _around_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
-        def observed(*args: Any, **kwargs: Any) -> None:
-            if not self._open or self._inside or self._is_told():
-                backward(*args, **kwargs)
-                return
-            with self._lookout.looking():
-                self._enter()
-            self._inside = True  # a checkpoint runs a backward inside the other
-            try:
-                backward(*args, **kwargs)
-            finally:
-                self._inside = False
-
-        return observed
-
-    def _is_told(self) -> bool:
-        """Tell whether `backward_called` sees this one, or nobody is to."""
-        return (
-            self.notes.is_sampled
-            or self.run.looking
-            or threading.get_ident() != self._thread
-            or is_being_traced()
-        )
-
     def backward_called(self, roots: tuple[torch.Tensor, ...]) -> None:  # noqa: ARG002
         """See what the backward finds."""
-        self._enter()
+        self.awaited_backward()
 
-    def _enter(self) -> None:
+    def awaited_backward(self) -> None:
+        """See it in the steps between, too."""
         for case in self._open.values():
             _enter(case)
 
@@ -82,6 +54,7 @@ class CarriedGradientsSampler(Sampler):
             case = self._open.pop(index, None)
             if case is not None and case.carried is not None:
                 self._closed[index] = case.carried
+            self.notes.awaits_backward = bool(self._open)
 
     def gradients_ready(self, optimizer: torch.optim.Optimizer) -> None:
         """Note the case before, and open the next. Gradients are as the step uses them."""
@@ -95,6 +68,7 @@ class CarriedGradientsSampler(Sampler):
         used = _largest(spread)
         if used is not None:
             self._open[index] = _Case([weakref.ref(each) for each in spread], used)
+            self.notes.awaits_backward = True
 
 
 def _enter(case: _Case) -> None:

@@ -47,6 +47,7 @@ class CoverageSampler(Sampler):
         self._lookout = Lookout(run, type(self).__name__)
         self._counts: list[_Count] = []
         self._last: int | None = None  # the loader that gave the last batch
+        self._given = 0  # steps of the run that were over by then
         self._numbers: dict[Loader, int] = {}  # one that is made anew for each epoch is the same
         self._loaders: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._passes: weakref.WeakKeyDictionary[Any, _Pass] = weakref.WeakKeyDictionary()
@@ -104,20 +105,27 @@ class CoverageSampler(Sampler):
                 count = self._counts[known.number]
                 count.batches += 1
                 count.longest = max(count.longest, known.batches)
+                if self._given != self.run.step:
+                    self._feed(self.run.step)
                 self._last = known.number
             return batch
 
         return observed
 
-    def step_over(self) -> None:
-        """Count the step for the loader that fed it; note the counts at sampled steps."""
+    def _feed(self, over: int) -> None:
+        """Count the steps since the last batch for the loader that gave it."""
         if self._last is not None:
-            self._counts[self._last].fed += 1
-        if self.notes.is_sampled:
-            self._note()
+            self._counts[self._last].fed += over - self._given
+        self._given = over
+
+    def step_over(self) -> None:
+        """Note the counts, at sampled steps."""
+        self._feed(self.run.step + 1)
+        self._note()
 
     def ended(self) -> None:
         """Note the counts of the end."""
+        self._feed(self.run.step)
         self._note()
 
     def _note(self) -> None:

@@ -52,10 +52,9 @@ class FingerprintSampler(Sampler):
 
     def step_over(self) -> None:
         """Look, when it is time to."""
-        if self.notes.is_sampled:
-            self._arrivals.hand_on()
-            if self._rarely.is_due():
-                self._look(self.run.step + 1)
+        self._arrivals.hand_on()
+        if self._rarely.is_due():
+            self._look(self.run.step + 1)
 
     def ended(self) -> None:
         """Look once more."""

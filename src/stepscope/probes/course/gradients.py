@@ -24,7 +24,9 @@ class GradientSampler(Sampler):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 gradient = parameter.grad
-                if gradient is None or gradient.layout is not torch.strided:
+                if gradient is None or not parameter.requires_grad:  # frozen, and left as it was
+                    continue
+                if gradient.layout is not torch.strided:
                     continue
                 if hasattr(gradient, "to_local"):  # of a DTensor: the part on this process
                     gradient = gradient.to_local()
@@ -46,11 +48,14 @@ class GradientSampler(Sampler):
 
 
 def _short(names: dict[int, str]) -> dict[int, str]:
-    """Cut names down to as many leading parts as leave at most `MOST` different ones."""
+    """Cut names down to as many leading parts as leave at most `MOST` different ones.
+
+    Where the first parts alone are more, all have one name: "".
+    """
     parts = {key: name.split(".")[:-1] for key, name in names.items()}
     deepest = max(map(len, parts.values()), default=0)
     for depth in range(deepest, 0, -1):
         short = {key: ".".join(each[:depth]) for key, each in parts.items()}
         if len(set(short.values())) <= MOST:
             return short
-    return {key: ".".join(each[:1]) for key, each in parts.items()}
+    return dict.fromkeys(names, "")

@@ -15,16 +15,12 @@ from stepscope.probes.course.readback import Readback
 class _Open:
     """A line that is still being written."""
 
-    step: int
+    step: int = 0
     seconds: float = 0.0
     numbers: dict[str, dict[str, float]] = field(default_factory=dict)
     waiting: dict[tuple[str, str], torch.Tensor] = field(default_factory=dict)
     happened: list[Happening] = field(default_factory=list)
     read: Readback | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.numbers or self.waiting or self.happened)
 
 
 class Notes:
@@ -39,12 +35,20 @@ class Notes:
         hand_on: Callable[[Line], None],
         heard: Callable[[Happening], None] = lambda _: None,
     ) -> None:
-        self.is_sampled = True  # the present step
+        self.step = 0  # the present one
+        self.is_sampled = True
+        self.is_stirred = False
+        self.awaits_backward = False
         self._hand_on = hand_on
         self._heard = heard
         self._began = time.monotonic()
-        self._open = _Open(0)
+        self._open: _Open | None = None
         self._waiting: deque[_Open] = deque()
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether anything was noted that is not handed on yet."""
+        return self._open is not None or len(self._waiting) > 0
 
     @property
     def seconds(self) -> float:
@@ -53,32 +57,36 @@ class Notes:
 
     def number(self, subject: str, name: str, value: float | torch.Tensor) -> None:
         """Note a number, or a tensor of one element, which may change afterwards."""
+        line = self._open = self._open or _Open()
         if isinstance(value, torch.Tensor):
             if value.device.type != "cpu":
-                self._open.waiting[subject, name] = (
+                line.waiting[subject, name] = (
                     value.detach().to(torch.float64, copy=True).reshape(())
                 )
                 return
             value = float(value.detach())
-        self._open.numbers.setdefault(subject, {})[name] = value
+        line.numbers.setdefault(subject, {})[name] = value
 
     def happen(self, happening: Happening) -> None:
         """Note that something happened in the present step."""
+        self._open = self._open or _Open()
         self._open.happened.append(happening)
         self._heard(happening)
 
+    def stir(self) -> None:
+        """Have samplers told that the present step is over, though it may not be sampled."""
+        self.is_stirred = True
+
     def close(self, step: int) -> None:
         """Close the line of the present step, and begin that of the next."""
-        if self._open.is_empty:
-            self._open.step = step
-        else:
-            line, self._open = self._open, _Open(step)
-            line.seconds = self.seconds
+        line, self._open = self._open, None
+        if line is not None:
+            line.step, line.seconds = self.step, self.seconds
             if line.waiting:
                 line.read = Readback(tuple(line.waiting.values()))
             self._waiting.append(line)
-        if self._waiting:
-            self._deliver(wait=False)
+        self.step = step
+        self._deliver(wait=False)
 
     def end(self, step: int) -> None:
         """Close the last line, and wait for everything that is on its way."""

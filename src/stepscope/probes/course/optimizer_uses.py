@@ -5,12 +5,11 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim import optimizer as optimizer_hooks
 
 from stepscope.evidence.course.optimizer_uses import OptimizerMade
 from stepscope.probes.course.notes import Notes
 from stepscope.probes.course.sampler import Sampler
-from stepscope.probes.live_run import LiveRun
+from stepscope.probes.live_run import LiveRun, Made
 from stepscope.probes.looking import Lookout
 from stepscope.probes.source_lines import PROGRAM, running_line
 
@@ -24,20 +23,8 @@ class OptimizerUseSampler(Sampler):
     def __init__(self, run: LiveRun, notes: Notes) -> None:
         super().__init__(run, notes)
         self._lookout = Lookout(run, type(self).__name__)
-        self._backwards = 0
-        self._steps: dict[int, int] = {}  # by number of the optimizer
-        run.patch(torch.autograd, "backward", self._around_backward)
+        self._followed: dict[int, Made] = {}  # by number of the optimizer
         run.patch(Optimizer, "__init__", self._around_making)
-        handle = optimizer_hooks.register_optimizer_step_post_hook(self._after_step)
-        run.on_end(handle.remove)
-
-    def _around_backward(self, backward: Callable[..., None]) -> Callable[..., None]:
-        def observed(*args: Any, **kwargs: Any) -> None:
-            if not self.run.looking:
-                self._backwards += 1
-            backward(*args, **kwargs)
-
-        return observed
 
     def _around_making(self, make: Callable[..., None]) -> Callable[..., None]:
         def observed(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
@@ -49,24 +36,22 @@ class OptimizerUseSampler(Sampler):
         return observed
 
     def _made(self, optimizer: Optimizer) -> None:
-        number = self.run.index(optimizer)
-        if number >= MOST:
+        made = self.run.optimizer_made(optimizer)
+        if made.index >= MOST:
             return
-        self._steps[number] = 0
+        self._followed[made.index] = made
         kind = type(optimizer).__name__
-        self.notes.happen(OptimizerMade(number=number, kind=kind, at=running_line(PROGRAM)))
-
-    def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
-        if not self.run.looking:
-            number = self.run.index(optimizer)
-            if number < MOST:
-                self._steps[number] = self._steps.get(number, 0) + 1
+        self.notes.happen(OptimizerMade(number=made.index, kind=kind, at=running_line(PROGRAM)))
 
     def gradients_ready(self, optimizer: Optimizer) -> None:  # noqa: ARG002
         """Note what the optimizers that never stepped have, while all gradients are there."""
-        live = self.run.optimizers[:MOST]
-        idle = [each for each in live if self._steps.get(self.run.index(each)) == 0]
-        for each in idle if any(self._steps.values()) else ():
+        followed = self._followed
+        idle = [
+            each
+            for each in self.run.optimizers[:MOST]
+            if (made := followed.get(self.run.index(each))) is not None and not made.steps
+        ]
+        for each in idle if self.run.optimizer_steps else ():
             elsewhere = {
                 id(p) for other in self.run.optimizers if other is not each for p in _of(other)
             }
@@ -77,18 +62,21 @@ class OptimizerUseSampler(Sampler):
 
     def step_over(self) -> None:
         """Note the counts, at sampled steps."""
-        if self.notes.is_sampled:
-            self._note()
+        self._note()
 
     def ended(self) -> None:
         """Note the counts of the whole run."""
         self._note()
 
     def _note(self) -> None:
-        if self._backwards:
-            self.notes.number(SUBJECT, "backwards", self._backwards)
-        for number, steps in self._steps.items():
-            self.notes.number(SUBJECT, f"{number}.steps", steps)
+        if self.run.backwards:
+            self.notes.number(SUBJECT, "backwards", self.run.backwards)
+        for optimizer in self.run.optimizers:  # one that was there before may step, too
+            made = self.run.optimizer_made(optimizer)
+            if made.steps and made.index < MOST:
+                self._followed[made.index] = made
+        for number, made in self._followed.items():
+            self.notes.number(SUBJECT, f"{number}.steps", made.steps)
 
 
 def _of(optimizer: Optimizer) -> list[torch.Tensor]:

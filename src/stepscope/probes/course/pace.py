@@ -1,7 +1,6 @@
 """Which steps are sampled: seldom enough to be afforded."""
 
 import math
-import time
 
 EVERY = 10  # at most one step in so many, after the first ones
 FIRST = 20  # steps of which each is sampled
@@ -22,30 +21,27 @@ class Pace:
         self.step_s = 0.0  # average time of a step
         self._last: float | None = None
 
-    def is_sampled(self, step: int) -> bool:
-        """Tell whether a step that begins is sampled."""
-        return step >= self._next
+    def stepped(self, step: int, now: float, looked_s: float) -> bool:
+        """Take note that a step is over, and tell whether the next one is sampled.
 
-    def stepped(self, step: int, looked_s: float) -> None:
-        """Take note that a step is over, of which looking has taken so many seconds.
-
-        The first step tells nothing: with it come imports and the reading of data.
+        `now` is a time, and `looked_s` what looking has taken of the step, both in seconds. The
+        first step tells nothing: with it come imports and the reading of data.
         """
-        now = time.perf_counter()
         if self._last is not None:
-            self._average(max(now - self._last - looked_s, 0.0))
+            took = max(now - self._last - looked_s, 0.0)
+            if self.step_s:
+                took = MEMORY * self.step_s + (1 - MEMORY) * min(took, PAUSE * self.step_s)
+            self.step_s = took
         self._last = now
-        if step < self._next:
-            return
-        if self._every is not None:
-            self._next = step + self._every
-        elif step + 1 < FIRST:
-            self._next = step + 1
-        else:
-            affordable = math.ceil(looked_s / (SHARE * self.step_s)) if self.step_s else EVERY
-            self._next = step + max(EVERY, affordable)
+        if step >= self._next:
+            self._next = self._after(step, looked_s)
+        return step + 1 >= self._next
 
-    def _average(self, took: float) -> None:
-        if self.step_s:
-            took = min(took, PAUSE * self.step_s)
-        self.step_s = took if not self.step_s else MEMORY * self.step_s + (1 - MEMORY) * took
+    def _after(self, step: int, looked_s: float) -> int:
+        """Return the step that is sampled after this one."""
+        if self._every is not None:
+            return step + self._every
+        if step + 1 < FIRST:
+            return step + 1
+        affordable = math.ceil(looked_s / (SHARE * self.step_s)) if self.step_s else EVERY
+        return step + max(EVERY, affordable)

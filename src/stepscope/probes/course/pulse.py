@@ -5,8 +5,8 @@ import os
 import threading
 import time
 import traceback
-import weakref
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -16,6 +16,7 @@ from torch.optim import optimizer as optimizer_hooks
 from stepscope.evidence.course.line import Happening, Line
 from stepscope.probes.being_traced import is_being_traced
 from stepscope.probes.closures import after_closure
+from stepscope.probes.compilation import has_compiled
 from stepscope.probes.course.calls import OutermostCalls
 from stepscope.probes.course.notes import Notes
 from stepscope.probes.course.pace import Pace
@@ -60,8 +61,13 @@ class Pulse:
         self._pace = Pace(every)
         self._stepped = stepped
         self._compiled, self._window = compiled, window
-        self._calls = OutermostCalls(self._returned, self._is_out_of_sight)
-        self._in_step: weakref.WeakSet[Optimizer] = weakref.WeakSet()  # that stepped in the last
+        self._calls = OutermostCalls(
+            self._is_out_of_sight,
+            returned=partial(self._tell, "model_returned"),
+            raised=partial(self._tell, "module_raised"),
+            recovered=partial(self._tell, "module_recovered"),
+        )
+        self._turn = 0  # of all optimizers
         self._looked_s = 0.0  # in this step
         self._backwards = 0  # that were sampled since the last step
         self._weary = weary
@@ -75,11 +81,14 @@ class Pulse:
 
     def __enter__(self) -> Self:
         self._watching = True
+        self.run.compiled = has_compiled()
         for make in self._samplers:
             with self._keeping_faults():
                 self._telling.attach(make(self.run, self.notes))
         self.run.patch(torch.autograd, "backward", self._around_backward, is_inert=True)
         self.run.patch(torch, "compile", self._around_compile, is_inert=True)
+        self.run.patch(torch.export, "export", self._around_export, is_inert=True)
+        self.run.before_export.append(self._calls.turn_off)
         self.run.patch(Optimizer, "__init__", self._around_optimizer, is_inert=True)
         for handle in (
             optimizer_hooks.register_optimizer_step_pre_hook(self._before_step),
@@ -88,7 +97,8 @@ class Pulse:
             self.run.on_end(handle.remove)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=if_alive(self._forked))
-        self._calls.turn_on()
+        if not self.run.compiled:
+            self._calls.turn_on()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,11 +124,6 @@ class Pulse:
             self._calls.turn_off()
             self.run.unpatch()
 
-    def make_way(self) -> None:
-        """Prepare for a window: its hooks lie above those of here."""
-        if not self.run.compiled:
-            self._calls.lie_below()
-
     def _is_elsewhere(self) -> bool:
         """Tell, at the least price, whether this is no work of the program in its own thread."""
         return not self._watching or self.run.looking or threading.get_ident() != self._thread
@@ -134,9 +139,6 @@ class Pulse:
         """Tell whether a call of a module is a second run of what a backward needs, or ours."""
         return self.run.in_backward or self._is_ours()
 
-    def _returned(self, module: torch.nn.Module, output: object) -> None:
-        self._tell("model_returned", module, output)
-
     def _tell(self, moment: str, *facts: Any) -> None:
         began = time.perf_counter()
         self._telling.tell(moment, *facts)
@@ -147,12 +149,9 @@ class Pulse:
             if self.run.in_backward or self._is_elsewhere():
                 backward(tensors, *args, **kwargs)
                 return
-            if self.notes.is_sampled and not self._is_ours():
-                self._backwards += 1
-                if self._backwards == WEARY:
-                    self._rest()
-                roots = (tensors,) if isinstance(tensors, torch.Tensor) else tuple(tensors)
-                self._tell("backward_called", roots)
+            self.run.backwards += 1
+            if (self.notes.is_sampled or self.notes.awaits_backward) and not self._is_ours():
+                self._tell_backward(tensors)
             self.run.in_backward = True
             try:
                 backward(tensors, *args, **kwargs)
@@ -160,6 +159,16 @@ class Pulse:
                 self.run.in_backward = False
 
         return observed
+
+    def _tell_backward(self, tensors: Any) -> None:
+        if not self.notes.is_sampled:
+            self._tell("awaited_backward")
+            return
+        self._backwards += 1
+        if self._backwards == WEARY:
+            self._rest()
+        roots = (tensors,) if isinstance(tensors, torch.Tensor) else tuple(tensors)
+        self._tell("backward_called", roots)
 
     def _rest(self) -> None:
         """Look at nothing until the next step: this program may never take one."""
@@ -173,10 +182,18 @@ class Pulse:
                 before = torch.nn.Module._call_impl
                 self.run.compiled = True
                 self._compiled()
-                self._calls.turn_off()  # a changed `Module` would be compiled anew
+                self._calls.turn_off()  # with hooks on all modules it would be compiled anew
                 if getattr(model, "__func__", None) is before:  # as `Module.compile` hands it over
                     model = model.__self__._call_impl
             return compiled(model, *args, **kwargs)
+
+        return observed
+
+    def _around_export(self, export: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            for take_hooks_away in self.run.before_export:
+                take_hooks_away()
+            return export(*args, **kwargs)
 
         return observed
 
@@ -224,37 +241,48 @@ class Pulse:
                 window.after_step(optimizer, args, kwargs)
             if self.notes.is_sampled:
                 self._tell("step_returned", optimizer)
-        if optimizer not in self._in_step:
-            self._in_step.add(optimizer)
-            self.run.optimizer_made(optimizer)
-            if len(self._in_step) > 1:
-                return
-        elif len(self._in_step) > 1:
-            self._in_step.clear()
-            self._in_step.add(optimizer)
-        self._step_over()
-        if self._watching:
-            self._stepped(self.run.step)
+        made = self.run.optimizer_made(optimizer)
+        made.steps += 1
+        self.run.optimizer_steps += 1
+        is_over = made.turn == self._turn or not self._has_stepped_in_turn()
+        self._turn += is_over
+        made.turn = self._turn
+        if is_over:
+            self._step_over()
+            if self._watching:
+                self._stepped(self.run.step)
+
+    def _has_stepped_in_turn(self) -> bool:
+        """Tell whether any that still lives has stepped in the present turn."""
+        made = (self.run.optimizer_made(each) for each in self.run.optimizers)
+        return any(each.turn == self._turn for each in made)
 
     def _step_over(self) -> None:
         began = time.perf_counter()
         step = self.run.step
         self._backwards = 0
-        self._telling.tell("step_over")
+        if self.notes.is_sampled or self.notes.is_stirred:
+            self.notes.is_stirred = False
+            self._telling.tell("step_over")
         self.run.step = step + 1
+        if self.notes.are_waiting:
+            self._close_notes(step + 1)
+        else:
+            self.notes.step = step + 1
+        now = time.perf_counter()
+        self.notes.is_sampled = self._pace.stepped(step, now, self._looked_s + now - began)
+        self._looked_s = 0.0
+        if self.notes.is_sampled and self._watching and not self.run.compiled:
+            self._calls.turn_on()
+        elif self._calls.are_heard:
+            self._calls.turn_off()
+
+    def _close_notes(self, step: int) -> None:
         try:
-            self.notes.close(step + 1)
+            self.notes.close(step)
         except Exception:  # noqa: BLE001 - a fault of ours must not stop the program
             self.run.faults.append(traceback.format_exc())
             self.close()
-        self._looked_s += time.perf_counter() - began
-        self._pace.stepped(step, self._looked_s)
-        self._looked_s = 0.0
-        self.notes.is_sampled = self._pace.is_sampled(step + 1)
-        if self.notes.is_sampled and self._watching and not self.run.compiled:
-            self._calls.turn_on()
-        else:
-            self._calls.turn_off()
 
     @contextlib.contextmanager
     def _keeping_faults(self) -> Iterator[None]:

@@ -4,12 +4,12 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch.optim import Optimizer, lr_scheduler
 
 from stepscope.core import Place
 from stepscope.evidence.course.resumes import OptimizerLoaded, ScheduleResumed
 from stepscope.probes.course.notes import Notes
+from stepscope.probes.course.resumed_beside import steps_in
 from stepscope.probes.course.sampler import Sampler
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.looking import Lookout
@@ -74,23 +74,15 @@ class ResumeSampler(Sampler):
         return observed
 
     def _facts(self, optimizer: Optimizer, state: Mapping[str, Any]) -> OptimizerLoaded:
-        counted = [
-            each.get("step") for each in state["state"].values() if isinstance(each, Mapping)
-        ]
-        readable = [
-            int(each)
-            for each in counted
-            if isinstance(each, int | float)
-            or (isinstance(each, torch.Tensor) and each.device.type == "cpu" and each.numel() == 1)
-        ]
         told = OptimizerLoaded(
             optimizer=self.run.index(optimizer),
             kind=type(optimizer).__name__,
-            steps=max(readable, default=None),
+            steps=steps_in(state),
             at=running_line(PROGRAM),
         )
         if any("initial_lr" in group for group in state["param_groups"]):
             self._resumed[optimizer] = told
+            self.notes.stir()
         return told
 
     def _around_making(self, make: Callable[..., None]) -> Callable[..., None]:

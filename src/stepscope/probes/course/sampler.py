@@ -22,8 +22,22 @@ class Sampler:
     def model_returned(self, module: torch.nn.Module, output: object) -> None:
         """After the forward of an outermost module, in a step that is sampled."""
 
+    def module_raised(
+        self, module: torch.nn.Module, given: tuple[object, ...], exception: Exception
+    ) -> None:
+        """An exception leaves the forward of a module, outermost or not, in a sampled step.
+
+        `given` are the arguments of the call. Told of each module on the way out, innermost first.
+        """
+
+    def module_recovered(self, module: torch.nn.Module) -> None:
+        """A module that has raised in this sampled step has been called again, and returned."""
+
     def backward_called(self, roots: tuple[torch.Tensor, ...]) -> None:
         """Before each backward of a step that is sampled; there may be several."""
+
+    def awaited_backward(self) -> None:
+        """Before each backward of any other step, as long as `notes.awaits_backward`."""
 
     def gradients_ready(self, optimizer: torch.optim.Optimizer) -> None:
         """Before the step of an optimizer, in a step that is sampled."""
@@ -32,7 +46,7 @@ class Sampler:
         """After it; parameters have moved. `run.step` is still the index of this step."""
 
     def step_over(self) -> None:
-        """After each step of the run, sampled or not. Must cost nothing that grows."""
+        """After a step of the run that is sampled, or in which `notes.stir()` was called."""
 
     def ended(self) -> None:
         """The run ends; the last that can be noted."""

@@ -93,3 +93,4 @@ class SaveSampler(Sampler):
         )
         content.has_parameters |= parameters > 0
         self._unsaved.read()
+        self.notes.stir()

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.optim import optimizer as optimizer_hooks
 
 from stepscope.evidence.course.scaler import ScalerUsed
 from stepscope.probes.course.notes import Notes
@@ -26,24 +25,18 @@ class ScalerSampler(Sampler):
         self._lookout = Lookout(run, type(self).__name__)
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
         self._scaler: weakref.ref[Any] | None = None
-        self._steps = 0  # of all optimizers
         self._asked = 0
         self._skipped: torch.Tensor | float = 0.0
         self._in_a_row: torch.Tensor | float = 0.0
         run.patch(torch.amp.GradScaler, "step", self._around_step)
-        handle = optimizer_hooks.register_optimizer_step_post_hook(self._after_step)
-        run.on_end(handle.remove)
-
-    def _after_step(self, *_: Any) -> None:
-        self._steps += 1
 
     def _around_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
         def observed(scaler: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-            before = self._steps
+            before = self.run.optimizer_steps
             result = step(scaler, optimizer, *args, **kwargs)
             if scaler.is_enabled() and self._lookout.is_open():
                 with self._lookout.looking():
-                    self._count(scaler, optimizer, is_stepped=self._steps > before)
+                    self._count(scaler, optimizer, is_stepped=self.run.optimizer_steps > before)
             return result
 
         return observed
@@ -61,8 +54,7 @@ class ScalerSampler(Sampler):
 
     def step_over(self) -> None:
         """Note the counts, at sampled steps."""
-        if self.notes.is_sampled:
-            self._note()
+        self._note()
 
     def ended(self) -> None:
         """Note the counts of the whole run."""

@@ -101,8 +101,7 @@ class ScheduleSampler(Sampler):
 
     def step_over(self) -> None:
         """Note where each stands, at sampled steps."""
-        if self.notes.is_sampled:
-            self._note()
+        self._note()
 
     def ended(self) -> None:
         """Note where each stands at the end."""

@@ -63,6 +63,8 @@ class ShardPassSampler(Sampler):
                     sampler.dataset is loader._dataset  # else it may serve several loaders
                 )
                 self._last = weakref.ref(sampler) if known else lambda: None
+                if known and self._drawn[sampler].passes > self._drawn[sampler].noted:
+                    self.notes.stir()
             return following(loader)
 
         return observed

@@ -23,7 +23,7 @@ class TimeSampler(Sampler):
         super().__init__(run, notes)
         self._process = psutil.Process()
         self._last = time.perf_counter()
-        self._steps = 0
+        self._stepped = 0  # steps of the run that were over when it was noted last
         self._waited_s = 0.0
         self._batches = 0
         run.patch(dataloader._BaseDataLoaderIter, "__next__", self._around_next)
@@ -40,17 +40,18 @@ class TimeSampler(Sampler):
         return observed
 
     def step_over(self) -> None:
-        """Count, and note the means at sampled steps. The first step is no measure: it warms up."""
-        self._steps += 1
+        """Note the means. The first step is no measure: it warms up."""
         if not self.notes.is_sampled:
             return
         now = time.perf_counter()
+        over = self.run.step + 1
+        steps = over - self._stepped
         if self.run.step > 0:
-            self.notes.number(SUBJECT, STEP, (now - self._last) / self._steps)
+            self.notes.number(SUBJECT, STEP, (now - self._last) / steps)
             if self._batches:
-                self.notes.number(SUBJECT, LOADER, self._waited_s / self._steps)
+                self.notes.number(SUBJECT, LOADER, self._waited_s / steps)
             self.notes.number(SUBJECT, MEMORY, self._memory())
-        self._last, self._steps, self._waited_s, self._batches = now, 0, 0.0, 0
+        self._last, self._stepped, self._waited_s, self._batches = now, over, 0.0, 0
 
     def _memory(self) -> float:
         if torch.cuda.is_available() and torch.cuda.is_initialized():
