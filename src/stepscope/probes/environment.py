@@ -157,7 +157,7 @@ def loader_facts(loader: Any) -> Loader:
     batch_size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
     return Loader(
         dataset=type(loader.dataset).__name__,
-        size=_size(loader.dataset),
+        size=dataset_size(loader.dataset),
         batch_size=batch_size if isinstance(batch_size, int) else None,
         workers=loader.num_workers,
         shuffled=shuffled,
@@ -167,7 +167,8 @@ def loader_facts(loader: Any) -> Loader:
     )
 
 
-def _size(dataset: Any) -> int | None:
+def dataset_size(dataset: Any) -> int | None:
+    """Return the number of samples; None where it is not known for sure."""
     if isinstance(dataset, torch.utils.data.IterableDataset):
         return None  # its length may be a promise, and to ask may be to count
     try:

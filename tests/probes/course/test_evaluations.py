@@ -348,6 +348,6 @@ def test_nothing_is_left_behind_and_nothing_is_changed() -> None:
     heard(lambda: found.update(trained(Training())))
     assert all(torch.equal(found[key], value) for key, value in expected.items())
     assert torch.equal(torch.rand(1), drawn)
-    assert not torch_module._global_forward_pre_hooks
+    assert not torch_module._has_any_global_hook()
     assert nn.Module.eval.__module__ == "torch.nn.modules.module"
     assert not hasattr(torch.no_grad.__enter__, "__wrapped__")

@@ -19,6 +19,11 @@ class EvaluationCompared(Happening, frozen=True, kw_only=True):
     compared: int  # tensors
     evaluated: int  # optimizer steps taken before the evaluation
 
+    @property
+    def is_telling(self) -> bool:
+        """Something changed."""
+        return self.parameters > 0 or self.statistics > 0
+
 
 class EvaluationChanges(Evidence, frozen=True, kw_only=True):
     """The evaluations that were compared, in order."""

@@ -25,6 +25,11 @@ class Evaluated(Happening, frozen=True, kw_only=True):
     keys: tuple[str, ...] = ()  # of the mappings in the first sample: "meta.img_shape"
     keys_from: str = ""  # where that sample was found: "the batch of a DataLoader"
 
+    @property
+    def is_telling(self) -> bool:
+        """An evaluation in training mode, on data of its own."""
+        return self.trained and self.training and self.other_data and self.sensitive > 0
+
 
 class Evaluations(Evidence, frozen=True, kw_only=True):
     """The evaluations of the run, by all signs, in order."""

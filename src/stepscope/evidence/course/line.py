@@ -2,13 +2,13 @@
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Self
 
 import msgspec
 
 from stepscope.core import Place
-from stepscope.core.recording import sayable
+from stepscope.core.recording import Recording, sayable
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +16,16 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 
     opens_window: ClassVar[bool] = False  # a turning point: worth a look with all probes
     at: Place = Place()
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether a rule may go by it alone: the first of its kind is then judged at once."""
+        return False
+
+    @classmethod
+    def seen_in(cls, window: Recording) -> Iterator[Self]:  # noqa: ARG003
+        """Yield what a look with all probes tells, for a kind that follows it over the looks."""
+        return iter(())
 
 
 NUMBERS = "numbers"  # in `Line.left_out`: lines of numbers; no kind of happening is named so

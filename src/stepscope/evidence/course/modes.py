@@ -19,6 +19,11 @@ class StayedInEvaluation(Happening, frozen=True, kw_only=True):
     since: int  # step at which this was first seen
     after_evaluation: bool  # the step was the first after an evaluation; else: two looks on end
 
+    @property
+    def is_telling(self) -> bool:
+        """Always."""
+        return True
+
 
 class ModesOverTime(Evidence, frozen=True, kw_only=True):
     """What stayed in evaluation mode, in order."""

@@ -16,7 +16,7 @@ from torch.utils.data import dataloader
 from stepscope.core import Place
 from stepscope.evidence.course.evaluations import BackToTraining, Evaluated, PassBelongs
 from stepscope.probes.course.data_sets import DataSets
-from stepscope.probes.course.evaluated_state import EvaluatedState
+from stepscope.probes.course.evaluation_looks import EvaluationLooks
 from stepscope.probes.course.notes import Notes
 from stepscope.probes.course.sample_keys import SampleKeys
 from stepscope.probes.course.sampler import Sampler
@@ -56,7 +56,7 @@ class EvaluationSampler(Sampler):
         super().__init__(run, notes)
         self._lookout = Lookout(run, type(self).__name__)
         self._asleep = StayingAsleep(run, notes, self._lookout)
-        self._state = EvaluatedState(run, notes)
+        self._looks = EvaluationLooks(run, notes, self._lookout)
         self._keys = SampleKeys()
         self._data = DataSets()
         self._pass: _Pass | None = None
@@ -83,6 +83,8 @@ class EvaluationSampler(Sampler):
         handle = optimizer_hooks.register_optimizer_step_pre_hook(self._before_step)
         run.on_end(handle.remove)
         run.on_end(self._disarm)
+        run.before_export.append(self._disarm)
+        run.before_export.append(self._looks.stop)
 
     def gradients_ready(self, optimizer: Optimizer) -> None:
         """See whether what it moves is in evaluation mode."""
@@ -92,11 +94,13 @@ class EvaluationSampler(Sampler):
         """Tell of an evaluation that ended with this step."""
         if self._lookout.is_broken:
             return
-        self._state.hand_on()
+        self._looks.hand_on()
         if self._later and self._later[0][0].evaluated < self.run.step:
             self._tell_later()
         if self._pass is not None and self._pass.settled:
             self._tell()
+        if self._later:
+            self.notes.stir()
         self._put = False
         if self._others:
             self._others = 0
@@ -111,7 +115,7 @@ class EvaluationSampler(Sampler):
         if self._pass is not None and self.run.step:
             self._tell(is_last=True)
         self._tell_later()
-        self._state.hand_on(wait=True)
+        self._looks.hand_on(wait=True)
 
     def _around_next(self, fetch: Callable[..., Any]) -> Callable[..., Any]:
         def observed(iterator: Any) -> Any:
@@ -121,6 +125,7 @@ class EvaluationSampler(Sampler):
                     self._training_began()
             elif self._lookout.is_open():
                 self._keys.came(batch)
+                self._looks.batch_came(iterator, batch)
                 self._arm(None)
             return batch
 
@@ -130,6 +135,7 @@ class EvaluationSampler(Sampler):
         """A batch of training came after batches of other data."""
         with self._lookout.looking():
             self._disarm()
+            self._looks.stop()
             self._data.sort(self.run.step)
             self._pass = self._pass or self._tentative
             self._tentative = None
@@ -142,6 +148,7 @@ class EvaluationSampler(Sampler):
             result = put(module)
             if self.run.step >= self._resting_until and self._lookout.is_open():
                 self._put = self._put or self._is_trained(module)
+                self.notes.stir()
                 self._arm(("eval", id(module)))
             return result
 
@@ -190,7 +197,7 @@ class EvaluationSampler(Sampler):
             if self._again() is module and not torch.is_grad_enabled():
                 self._disarm()
                 with self._lookout.looking():
-                    self._state.compare()
+                    self._looks.compare()
             return
         self._disarm()
         gradients = torch.is_grad_enabled()
@@ -215,13 +222,14 @@ class EvaluationSampler(Sampler):
             if self._pass is None or not self._pass.facts.trained:
                 self._pass = found
                 self._keys.called(args)
-                if is_trained and self._state.remember(module, found.facts.at):
+                if is_trained and self._looks.model_called(module, found.facts.at):
                     self._again = weakref.ref(module)
                     self._hook = register_module_forward_pre_hook(self._before_forward)
 
     def _pass_over(self, module: torch.nn.Module) -> None:
         """Wait for another one: this may be a teacher, or an extractor of features."""
         self._others += 1
+        self.notes.stir()
         self._passed_over.update(module.modules())
         if self._others < OTHERS:
             self._arm(self._sign)
@@ -257,12 +265,14 @@ class EvaluationSampler(Sampler):
 
     def _settle(self) -> None:
         self._disarm()
+        self._looks.stop()
         self._data.sort(self.run.step)
         tentative, self._tentative = self._tentative, None
         if self._pass is None and tentative is not None and self._data.last not in tentative.data:
             self._pass = tentative
         if self._pass is None:
             self._keys.found()  # they were those of a training batch
+            self._looks.forget()
         if self._pass is not None and not self._pass.settled:
             self._end()
 
@@ -277,10 +287,11 @@ class EvaluationSampler(Sampler):
         self._streaks[found.facts.at] = self.run.step, count
         if belongs or count > STREAK:
             self._pass = None
-            self._state.forget()
+            self._looks.forget()
             self._belongs(found)
             return
         found.settled = True
+        self.notes.stir()
         self._to_look.update(self.run.optimizers)
         self._has_to_look = True
 
@@ -296,8 +307,9 @@ class EvaluationSampler(Sampler):
         found, self._pass = self._pass, None
         if found is None:
             return
-        self._state.tell()
+        self._looks.settle()
         keys, keys_from = self._keys.found()
+        self.notes.stir()
         self._later.append((replace(found.facts, keys=keys, keys_from=keys_from), found.data))
         if not is_last:
             self.notes.happen(BackToTraining(at=found.facts.at))
@@ -309,6 +321,7 @@ class EvaluationSampler(Sampler):
             is_other = bool(data - self._data.training)
             if facts.put or is_other or not data:
                 self.notes.happen(replace(facts, other_data=is_other))
+        self._looks.tell_data(self._data.training)
 
     def _is_trained(self, module: torch.nn.Module) -> bool:
         groups = sum(len(each.param_groups) for each in self.run.optimizers)

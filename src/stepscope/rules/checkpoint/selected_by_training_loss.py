@@ -1,27 +1,34 @@
-"""A checkpoint is kept as the best, and nothing was evaluated that could have said so.
+"""A checkpoint is kept as the best, by what should not have chosen it.
 
 ## What it proves
 A file whose name says *best* was written with trained parameters, and until then no evaluation had
 run: no forward without gradients outside the steps, no batch of another data set than those that
 feed the steps. Warning: the number in its name is the loss of one mini-batch, that of the last
 step; or the metric in the names of three best files on end gets worse each time. Note: nothing was
-evaluated, and where the choice came from is not known.
+evaluated, and where the choice came from is not known. Or, a warning: between the steps where a
+best file was written, each time, one data set and no other was evaluated, and the program itself
+calls it the test set: by the names of variables, or as the data set's own split.
 
 ## Why it matters
 The loss of a mini-batch says which batch was easy. The loss on training data falls while the model
 overfits: the last checkpoint is then the best one by construction. What is reported as the best
-model was chosen at random.
+model was chosen at random. What was chosen by the test set has been fitted to it: its score there
+is no longer that of unseen data, the more so the more often one chose.
 
 ## What to do
 Evaluate on held-out data at the end of each epoch, and keep the checkpoint with the best metric.
-Compare in the metric's direction: larger is better for an accuracy, smaller for a loss.
+Compare in the metric's direction: larger is better for an accuracy, smaller for a loss. Take a part
+of the training data for the choice, and the test set once, at the end.
 
 ## Limits
 Only files written by `torch.save` or safetensors under a name are judged, in a run whose steps are
 fed by a DataLoader and that compiles nothing. An evaluation in another process is not seen. Where
 passes without gradients belong to most steps (reinforcement learning, pseudo-labels) they may be
 what the choice goes by, and nothing is judged. Which loss a step had is known for sampled steps
-only. Whether the data that was evaluated is a test set cannot be told.
+only. A test set is one that a variable, or a key, calls so where its DataLoader is asked for a
+batch, and nothing calls otherwise; or that says so itself (`split="test"`, torchvision's
+`train=False`). Held-out data that comes from no DataLoader is not seen beside it, and files whose
+name speaks of validation are left alone.
 
 ## Sources
 - Prechelt, "Early Stopping - But When?" (1998): why the training error cannot choose.
@@ -33,10 +40,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import PurePath
 
-from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
+from stepscope.core import Finding, Findings, NotJudged, Place, Related, Severity, Watch, rule
 from stepscope.evidence.course.coverage import LoaderBeginnings
 from stepscope.evidence.course.endings import Endings
 from stepscope.evidence.course.evaluations import Evaluations, PassBelongs, PassesInSteps
+from stepscope.evidence.course.held_out import HeldOutPass, HeldOutPasses
 from stepscope.evidence.course.loss_curves import LossCurves
 from stepscope.evidence.course.progress import Progress
 from stepscope.evidence.course.saves import Saved, Saves
@@ -45,6 +53,7 @@ NUMBER = re.compile(r"\d+\.\d+")
 RISES = r"acc|accuracy|m?ap|f1|m?iou|dice|auc|recall|precision|psnr|ssim|bleu|rank1|top1|r1"
 FALLS = r"loss|err|error|mae|mse|rmse|fid|ppl|perplexity|wer|cer"
 METRIC = re.compile(rf"(?<![a-z])(?:({RISES})|({FALLS}))[_=:-]?(-?\d+\.\d+)")
+OTHER = re.compile(r"(?<![a-z])(val|valid|validation|dev)(?![a-z])")
 WORSE = 2  # times on end that a metric gets worse
 
 
@@ -54,6 +63,7 @@ def selected_by_training_loss(
     loaders: LoaderBeginnings | None,
     evaluations: Evaluations | None,
     passes: PassesInSteps | None,
+    held_out: HeldOutPasses | None,
     losses: LossCurves | None,
     progress: Progress,
     endings: Endings | None,
@@ -64,6 +74,8 @@ def selected_by_training_loss(
         raise NotJudged("no file with trained parameters was written under a name that says best")
     wrong = list(_wrong_direction(best))
     yield from wrong
+    if held_out is not None:
+        yield from _on_the_test_set(best, held_out)
     seen = evaluations.seen if evaluations is not None else ()
     evaluated = [each.evaluated for _, each in seen]
     first = min(filter(None, evaluated), default=math.inf)  # at step 0: a look if it works at all
@@ -140,6 +152,31 @@ def _wrong_direction(best: list[tuple[int, Saved]]) -> Iterator[Finding]:
             )
 
 
+def _on_the_test_set(best: list[tuple[int, Saved]], held_out: HeldOutPasses) -> Iterator[Finding]:
+    by_step: dict[int, list[HeldOutPass]] = {}
+    for _, each in held_out.seen:
+        by_step.setdefault(each.evaluated, []).append(each)
+    chosen_by = [each for step, _ in best for each in by_step.get(step, ())]
+    is_known = all(step in by_step for step, _ in best)
+    is_named_otherwise = any(OTHER.search(_name(each)) for _, each in best)
+    is_test = len({each.data for each in chosen_by}) == 1 and all(
+        each.called_test for each in chosen_by
+    )
+    if is_known and is_test and not is_named_otherwise:
+        last, data = best[-1][1], chosen_by[-1]
+        yield Finding(
+            subject=re.sub(r"\d+", "#", PurePath(last.path).name),
+            message="is kept as the best, where nothing but the test set is evaluated",
+            measured=(
+                f"written after {', '.join(str(step) for step, _ in best[:8])} steps, and"
+                f" {data.kind} ({data.size} samples), {data.called_test}, evaluated there"
+            ),
+            expected="a choice by other held-out data",
+            at=last.at,
+            related=(Related("evaluated", data.at),),
+        )
+
+
 def _trained(*, saved: str, evaluates: bool = False) -> None:
     import tempfile
 
@@ -184,6 +221,54 @@ def passes_when_an_accuracy_falls_once(watch: Watch) -> None:
 
 def passes_when_the_model_is_evaluated_first(_: Watch) -> None:
     _trained(saved="best_loss{:.4f}.pth", evaluates=True)
+
+
+def _chosen(*, by: str, besides: bool = False, saved: str = "best.pth") -> None:
+    import tempfile
+
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    def evaluate(loader: DataLoader[tuple[torch.Tensor, ...]]) -> None:
+        model.eval()
+        with torch.no_grad():
+            for (batch,) in loader:
+                model(batch)
+        model.train()
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train = DataLoader(TensorDataset(torch.randn(6, 4)), batch_size=3)
+    loaders = {
+        by: DataLoader(TensorDataset(torch.randn(6, 4)), batch_size=3),
+        "other": DataLoader(TensorDataset(torch.randn(6, 4)), batch_size=3),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for _epoch in range(2):
+            for (batch,) in train:
+                optimizer.zero_grad()
+                model(batch).square().mean().backward()
+                optimizer.step()
+            evaluate(loaders[by])
+            if besides:
+                evaluate(loaders["other"])
+            torch.save(model.state_dict(), f"{folder}/{saved}")
+
+
+def fails_when_only_the_test_set_is_evaluated_where_the_best_is_kept(_: Watch) -> None:
+    _chosen(by="test")
+
+
+def passes_when_other_data_is_evaluated_beside_the_test_set(_: Watch) -> None:
+    _chosen(by="test", besides=True)
+
+
+def passes_when_the_data_is_called_validation(_: Watch) -> None:
+    _chosen(by="val")
+
+
+def passes_when_the_file_says_that_it_was_validation(_: Watch) -> None:
+    _chosen(by="test", saved="best_val.pth")
 
 
 def skips_when_no_file_is_called_the_best(_: Watch) -> None:
