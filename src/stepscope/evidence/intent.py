@@ -25,6 +25,7 @@ class Intent(Evidence, frozen=True, kw_only=True, forbid_unknown_fields=True):
     modalities: tuple[str, ...] = ()  # input names that the loss must depend on
     temperature: float | None = None  # effective scale of the logits at the start: exp(logit_scale)
     metadata: tuple[str, ...] = ()  # keys each sample must carry to evaluation
+    modules: tuple[str, ...] = ()  # class names: must be built, and called
     milestones: tuple[str, ...] = ()  # "epoch 5: acc > 0.2", "step 50: loss < 0.7 of chance"
 
     def __post_init__(self) -> None:

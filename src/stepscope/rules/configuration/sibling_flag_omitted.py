@@ -1,9 +1,10 @@
 """A switch is given to a call before training, and not to the same call in training or evaluation.
 
 ## What it proves
-A switch was set on the command line. Before the first step the program gave it to a call, beside
-other options; after the first step it made a call of the same name elsewhere with at least two of
-these options, and without the switch.
+A switch was set: on the command line, by merging into a configuration of OmegaConf, Hydra, yacs or
+MMEngine, or in a data class that was given to `stepscope.watch_config`. Before the first step the
+program gave it to a call, beside other options; after the first step it made a call of the same
+name elsewhere with at least two of these options, and without the switch.
 
 ## Why it matters
 The second call builds or evaluates something else than was trained: a branch that was switched on
@@ -14,9 +15,9 @@ Give both calls the same options, from one place: a function that takes the conf
 called twice. Or make the argument one without a default.
 
 ## Limits
-Calls are told to be the same by the name they are called by. Only options of argparse that are
-read as arguments of a call (`build(dim=args.dim)`) are seen. A switch that has no meaning for the
-second call may be left out of it; that is why this is a warning.
+Calls are told to be the same by the name they are called by. Only settings that are read as
+arguments of a call (`build(dim=cfg.dim)`, `build(dim=cfg["dim"])`) are seen. A switch that has no
+meaning for the second call may be left out of it; that is why this is a warning.
 
 ## Sources
 - https://docs.python.org/3/library/argparse.html#action (`store_true`)
@@ -35,7 +36,7 @@ SIBLINGS = 2  # options that both calls are given
 def sibling_flag_omitted(configurations: ConfigurationsRead) -> Findings:
     switched = [each for _, each in configurations.seen if each.switches]
     if not switched:
-        raise NotJudged("no switch was set on the command line")
+        raise NotJudged("no switch was set, on the command line or in a configuration")
     for each in switched:
         calls = _calls(each)
         for built in calls:

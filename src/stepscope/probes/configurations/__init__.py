@@ -1,0 +1,1 @@
+"""Which settings of a configuration the program reads, and which modules they declare."""
