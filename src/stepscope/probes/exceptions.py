@@ -1,35 +1,17 @@
 """Notices exceptions that leave a forward while the program goes on."""
 
-import sys
-import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from stepscope.core import Evidence, Place
-from stepscope.evidence.losses import SwallowedException, SwallowedExceptions
-from stepscope.probes.handlers import Line, catching_line, lines_out, lines_to
+from stepscope.core import Evidence
+from stepscope.evidence.losses import SwallowedExceptions
+from stepscope.probes.handlers import Line
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.probe import Probe
-from stepscope.probes.source_lines import LIBRARY, PROGRAM, kind_of, kind_of_file, place_of
+from stepscope.probes.raising import Raised, joined, raised_by
 from stepscope.probes.value_tracing.arguments import tensors_in
-
-
-@dataclass(slots=True)
-class _Raised:
-    module: str
-    instance: weakref.ref[torch.nn.Module]
-    kinds: tuple[str, ...]  # the exception's class and those above it
-    message: str
-    raised: Line | None
-    out: tuple[Line, ...]  # lines through which it leaves, innermost first
-    identity: int
-    step: int
-    trained: bool
-    own_class: bool
-    retried: bool = False  # the same module ran well afterwards, in the same step
 
 
 class ExceptionsProbe(Probe):
@@ -37,8 +19,8 @@ class ExceptionsProbe(Probe):
 
     def __init__(self, run: LiveRun) -> None:
         super().__init__(run)
-        self._flying: _Raised | None = None
-        self._swallowed: list[_Raised] = []
+        self._flying: Raised | None = None
+        self._swallowed: list[Raised] = []
         self._calls = 0
         self._inputs_trained: list[bool] = []  # of the running forwards, outermost first
 
@@ -76,26 +58,12 @@ class ExceptionsProbe(Probe):
         """Remember where an exception began; it may yet end the program."""
         if not isinstance(exception, Exception) or self.run.in_backward:
             return
-        if self._flying is not None and self._flying.identity in _chain(exception):
+        if self._flying is not None and self._flying.led_to(exception):
             return  # on its way out, through a module further out
         self._landed()
-        out = tuple(lines_out())
-        self._flying = _Raised(
-            module=self.run.names.module(module),
-            instance=weakref.ref(module),
-            kinds=tuple(kind.__name__ for kind in type(exception).__mro__),
-            message=str(exception),
-            raised=_deepest((*reversed(out), *lines_to(exception.__traceback__))),
-            out=out,
-            identity=id(exception),
-            step=self.run.step,
-            trained=self.run.grad_enabled and (self._inputs_trained[-1] or self._is_held(module)),
-            own_class=_is_own(type(exception)),
+        self._flying = raised_by(
+            self.run, module, exception, is_given_trained=self._inputs_trained[-1]
         )
-
-    def _is_held(self, module: torch.nn.Module) -> bool:
-        held = self.run.held
-        return any(id(parameter) in held for parameter in module.parameters())
 
     def _landed(self) -> None:
         """The program goes on: whatever was on its way out has been caught."""
@@ -107,50 +75,9 @@ class ExceptionsProbe(Probe):
         """Give the exceptions that ended nothing."""
         if not self._calls:
             return
-        alike: dict[tuple[str, str, Line | None], list[_Raised]] = {}
+        alike: dict[tuple[str, str, Line | None], list[Raised]] = {}
         for each in self._swallowed:
-            alike.setdefault((each.module, each.kinds[0], each.raised), []).append(each)
+            alike.setdefault(each.key, []).append(each)
         yield SwallowedExceptions(
-            exceptions=tuple(_joined(group) for group in alike.values()), module_calls=self._calls
+            exceptions=tuple(joined(group) for group in alike.values()), module_calls=self._calls
         )
-
-
-def _joined(group: list[_Raised]) -> SwallowedException:
-    first = group[0]
-    caught = catching_line(first.out, first.kinds)
-    return SwallowedException(
-        module=first.module,
-        kind=first.kinds[0],
-        message=first.message,
-        raised_at=place_of(*first.raised) if first.raised else Place(module=first.module),
-        caught_at=place_of(*caught) if caught else None,
-        steps=tuple(sorted({each.step for each in group})),
-        retried=all(each.retried for each in group),
-        trained=any(each.trained for each in group),
-        own_class=first.own_class,
-    )
-
-
-def _is_own(kind: type) -> bool:
-    """Tell whether the program defines a class itself, as it does for its own control flow."""
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return file is not None and kind_of_file(file) == PROGRAM
-
-
-def _chain(exception: BaseException) -> set[int]:
-    """Return the identities of an exception and of those it was raised in answer to."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [exception]
-    while waiting:
-        each = waiting.pop()
-        if each is not None and id(each) not in seen:
-            seen.add(id(each))
-            waiting += [each.__cause__, each.__context__]
-    return seen
-
-
-def _deepest(lines: tuple[Line, ...]) -> Line | None:
-    def last(kind: int) -> Line | None:
-        return next((line for line in reversed(lines) if kind_of(line[0]) >= kind), None)
-
-    return last(PROGRAM) or last(LIBRARY)

@@ -32,7 +32,7 @@ def test_gap_and_ways_are_those_of_the_weights() -> None:
     teacher = copy.deepcopy(student).requires_grad_(False)
     model = torch.nn.ModuleDict({"student": student, "teacher": teacher})
     began, lines = student.weight.detach().clone(), train(model, momentum=0.5)
-    assert TeacherFound(name="teacher", student="student") in lines[0].happened
+    assert TeacherFound(name="teacher", student="student", gap=0.0) in lines[0].happened
     assert set(lines[1].numbers["teacher"]) == {"teacher gap", "teacher walk", "teacher followed"}
     first = lines[1].numbers["teacher"]
     assert first["teacher gap"] == pytest.approx(first["teacher walk"] / 2)
@@ -52,7 +52,7 @@ def test_a_teacher_inside_of_another_frozen_module_is_found() -> None:
     holder = torch.nn.ModuleDict({"key_net": copy.deepcopy(student)}).requires_grad_(False)
     model = torch.nn.ModuleDict({"student": student, "teacher": holder})
     (found,) = (each for line in train(model, momentum=0.9) for each in line.happened)
-    assert found == TeacherFound(name="teacher.key_net", student="student")
+    assert found == TeacherFound(name="teacher.key_net", student="student", gap=0.0)
 
 
 def test_of_two_students_that_are_alike_the_one_that_was_copied_is_taken() -> None:
@@ -65,4 +65,4 @@ def test_of_two_students_that_are_alike_the_one_that_was_copied_is_taken() -> No
     with Pulse([TeacherSampler], line=lines.append, every=1):
         sum(tower(torch.ones(2, 6)).sum() for tower in towers).backward()
         optimizer.step()
-    assert lines[0].happened == (TeacherFound(name="teacher", student="student.1"),)
+    assert lines[0].happened == (TeacherFound(name="teacher", student="student.1", gap=0.0),)

@@ -15,6 +15,7 @@ class TeacherFound(Happening, frozen=True, kw_only=True):
 
     name: str  # qualified: "dhn.key_proj"
     student: str  # "macl_head.proj"
+    gap: float | None = None  # between them, as a share of the student's norm; None: not kept
 
 
 class TeachersFound(Evidence, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ class OptimizerLoads:
         self._started = True
         for index, (reference, load) in enumerate(self._loads):
             made = reference()
-            numbers = at_start(load.numbers, _settings(made) if made is not None else {})
+            numbers = at_start(load.numbers, settings(made) if made is not None else {})
             self._loads[index] = reference, msgspec.structs.replace(load, numbers=numbers)
 
     def seen(self) -> tuple[OptimizerLoad, ...]:
@@ -47,7 +47,7 @@ class OptimizerLoads:
                 return load(optimizer, *args, **kwargs)
             before: dict[str, float] = {}
             with self._lookout.looking():
-                before = _settings(optimizer)
+                before = settings(optimizer)
             self._inside = True
             try:
                 result = load(optimizer, *args, **kwargs)
@@ -61,7 +61,7 @@ class OptimizerLoads:
         return observed
 
     def _keep(self, optimizer: Optimizer, state: object, before: Mapping[str, float]) -> None:
-        after = _settings(optimizer)
+        after = settings(optimizer)
         load = OptimizerLoad(
             optimizer=type(optimizer).__name__,
             path=self._files.origin(state),
@@ -84,7 +84,8 @@ def at_start(
     )
 
 
-def _settings(optimizer: Optimizer) -> dict[str, float]:
+def settings(optimizer: Optimizer) -> dict[str, float]:
+    """Return learning rate and weight decay of each group, by what they are called."""
     return {
         f"{word} of group {index}": as_number(group[key])
         for index, group in enumerate(optimizer.param_groups)

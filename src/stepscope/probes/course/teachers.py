@@ -33,8 +33,8 @@ class _Pair:
 
     def __init__(self, teacher: nn.Module, student: nn.Module) -> None:
         self.teacher, self.student = weakref.ref(teacher), weakref.ref(student)
-        self.first = [_read(each, parameters=True) for each in (teacher, student)]
-        self.statistics = [_read(each, parameters=False) for each in (teacher, student)]
+        self.first = [read(each, parameters=True) for each in (teacher, student)]
+        self.statistics = [read(each, parameters=False) for each in (teacher, student)]
         self.name = ""  # while it is not sure that it is a teacher
 
 
@@ -80,7 +80,7 @@ class TeacherSampler(Sampler):
         def found(values: list[float]) -> None:
             if values[0] < NEAR and sum(bool(each.name) for each in self._pairs) < MOST:
                 pair.name = name
-                self.notes.happen(TeacherFound(name=name, student=student))
+                self.notes.happen(TeacherFound(name=name, student=student, gap=values[0]))
 
         self._arrivals.ask([(ours - theirs).norm() / theirs.norm()], found)
 
@@ -88,7 +88,7 @@ class TeacherSampler(Sampler):
         teacher, student = pair.teacher(), pair.student()
         if not pair.name or teacher is None or student is None:
             return
-        ours, theirs = (_read(each, parameters=True) for each in (teacher, student))
+        ours, theirs = (read(each, parameters=True) for each in (teacher, student))
         if ours.shape != pair.first[0].shape or theirs.shape != pair.first[1].shape:
             return
         norm = theirs.norm()
@@ -97,7 +97,7 @@ class TeacherSampler(Sampler):
             WALK: (theirs - pair.first[1]).norm() / norm,
             FOLLOWED: (ours - pair.first[0]).norm() / norm,
         }
-        now = [_read(each, parameters=False) for each in (teacher, student)]
+        now = [read(each, parameters=False) for each in (teacher, student)]
         if now[0].numel() and all(
             a.shape == b.shape for a, b in zip(now, pair.statistics, strict=True)
         ):
@@ -123,11 +123,11 @@ def _pairs(roots: Sequence[nn.Module], held: set[int]) -> Iterator[tuple[nn.Modu
         teacher = idle.pop()
         if all(p.dim() < 2 for p in teacher.parameters()):  # noqa: PLR2004 - scales, equal in all
             continue
-        wanted = _layout(teacher)
+        wanted = layout(teacher)
         alike = [
             student
             for student in trained.get(type(teacher), ())
-            if _layout(student) == wanted and all(id(p) in held for p in student.parameters())
+            if layout(student) == wanted and all(id(p) in held for p in student.parameters())
         ]
         yield from ((teacher, student) for student in alike)
         idle += [] if alike else _children(teacher)
@@ -137,11 +137,12 @@ def _children(module: nn.Module) -> list[nn.Module]:
     return [child for child in module._modules.values() if child is not None]
 
 
-def _layout(module: nn.Module) -> list[tuple[str, torch.Size, torch.device]]:
+def layout(module: nn.Module) -> list[tuple[str, torch.Size, torch.device]]:
+    """Return what two modules have in common of which one is a copy of the other."""
     return [(name, p.shape, p.device) for name, p in module.named_parameters()]
 
 
-def _read(module: nn.Module, *, parameters: bool) -> Tensor:
+def read(module: nn.Module, *, parameters: bool) -> Tensor:
     """Return evenly spread elements of the matrices of a module, or of its running statistics."""
     chosen: list[Tensor] = [p for p in module.parameters() if parameters and p.dim() > 1]
     if not parameters:

@@ -4,13 +4,17 @@
 The file holds an optimizer's state, so it is meant to resume from. Warning: its parameter groups
 have an `initial_lr`, which only a scheduler sets, and no scheduler's state is in the file; or, in a
 run that is watched, such a state was loaded into an optimizer, and at its first step afterwards no
-scheduler of it had been given a state or had taken a step. Note:
-something else is not there that a resume would want (random states, the epoch or step, the state of
-the optimizer's parameters, the pointer of a queue).
+scheduler of it had been given a state or had taken a step; or a gradient scaler was in use that had
+scaled nothing before, and was given no state. Note: something else is not there that a resume would
+want (random states, the epoch or step, the state of the optimizer's parameters, the pointer of a
+queue); in a run that is watched: no random state was set before the first step, or an average of
+the weights was, bit for bit, a copy of what it averages, and moved with it then.
 
 ## Why it matters
 A schedule that starts anew after a resume warms up again, or ends at another learning rate; data
-and dropout repeat what the first epochs saw. The run goes on, and is not the run that was stopped.
+and dropout repeat what the first epochs saw. A scaler that begins anew leaves out steps until it
+has found its scale again, and an average forgets all that came before. The run goes on, and is not
+the run that was stopped.
 
 ## What to do
 Save what is missing next to the optimizer: `scheduler.state_dict()`, the epoch and step,
@@ -22,7 +26,9 @@ alone, as Transformers and Accelerate write it: give the folder. Whether the tra
 gradient scaler, an average of the weights or a bank cannot be told from a file that has none. A
 schedule that is computed from the step (and not by a scheduler object) leaves no `initial_lr`. In a
 run that is watched only schedulers of torch are looked at; one that is told where to begin
-(`last_epoch`), or is stepped there, is left alone.
+(`last_epoch`), or is stepped there, is left alone. Random states are heard of where the program is
+watched from its first line and resumes before its first step; a generator's own state is not. Of
+averages only those in modules are seen, of a class that the model has too.
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/optim.html#torch.optim.lr_scheduler.LRScheduler (sets
@@ -43,15 +49,27 @@ from stepscope.evidence.checkpoint_file import (
     OptimizerFacts,
     TensorFacts,
 )
+from stepscope.evidence.course.resumed_beside import ResumesBeside
 from stepscope.evidence.course.resumes import SchedulesResumed
+from stepscope.evidence.course.teachers import FOLLOWED, TeacherCurves, TeachersFound
 
 
 @rule("CKP005", Severity.WARNING)
-def resume_incomplete(file: CheckpointFile | None, resumes: SchedulesResumed | None) -> Findings:
+def resume_incomplete(
+    file: CheckpointFile | None,
+    resumes: SchedulesResumed | None,
+    beside: ResumesBeside | None,
+    teachers: TeachersFound | None,
+    curves: TeacherCurves | None,
+) -> Findings:
+    if resumes is None and beside is None and file is None:
+        raise NotJudged("needs a checkpoint file (`inspect`), or an optimizer that is resumed")
     if resumes is not None:
         yield from _started_anew(resumes)
-    elif file is None:
-        raise NotJudged("needs a checkpoint file (`inspect`), or a resume under a torch scheduler")
+    if beside is not None:
+        yield from _left_behind(beside)
+        if teachers is not None and curves is not None:
+            yield from _averages(beside, teachers, curves)
     if file is None:
         return
     if not file.is_resumable:
@@ -85,6 +103,46 @@ def _started_anew(resumes: SchedulesResumed) -> Findings:
         )
 
 
+def _left_behind(beside: ResumesBeside) -> Findings:
+    for step, each in beside.seen:
+        resumed = f"a state of {each.steps} steps was loaded into the optimizer before step {step}"
+        if each.scalers_loaded < each.scalers:
+            yield Finding(
+                subject=f"gradient scaler of {each.kind} {each.optimizer}",
+                message="begins anew, while the optimizer was resumed",
+                measured=f"{resumed}; {each.scalers - each.scalers_loaded} of {each.scalers}"
+                " scalers in use were given no state",
+                expected="scaler.load_state_dict(...) beside optimizer.load_state_dict(...)",
+                at=each.at,
+            )
+        if each.random_restored is False:
+            yield Finding(
+                subject="random states",
+                message="begin anew, while the optimizer was resumed",
+                measured=f"{resumed}; no random state was set by then",
+                expected="torch.set_rng_state(...) and those of CUDA, NumPy and Python",
+                at=each.at,
+                severity=Severity.NOTE,
+            )
+
+
+def _averages(beside: ResumesBeside, teachers: TeachersFound, curves: TeacherCurves) -> Findings:
+    loads = dict(beside.seen)
+    for step, teacher in teachers.seen:
+        follows = any(moved > 0 for _, moved in curves.of(teacher.name, FOLLOWED))
+        if step in loads and teacher.gap == 0 and follows:
+            yield Finding(
+                subject=teacher.name,
+                message=f"begins anew as a copy of {teacher.student},"
+                " while the optimizer was resumed",
+                measured=f"equal at step {step}, before which a state of {loads[step].steps} steps"
+                " was loaded into the optimizer",
+                expected="the average that was there when the state was saved",
+                at=loads[step].at,
+                severity=Severity.NOTE,
+            )
+
+
 def _finding(file: CheckpointFile, what: str, why: str, severity: Severity | None) -> Finding:
     return Finding(
         subject=file.path,
@@ -103,6 +161,53 @@ def fails_when_the_scheduler_is_not_in_the_file(watch: Watch) -> None:
 def fails_with_a_note_when_only_the_random_state_is_missing(watch: Watch) -> None:
     why = "data order, dropout and augmentation will not go on where they stopped"
     watch.saw(_saved(Lack(what="random state", why=why, is_proved=False)))
+
+
+def _beside(**facts: Any) -> ResumesBeside:
+    from stepscope.evidence.course.resumed_beside import ResumedBeside
+
+    plain = {"scalers": 0, "scalers_loaded": 0, "random_restored": True}
+    told = ResumedBeside(optimizer=0, kind="AdamW", steps=90, **(plain | facts))
+    return ResumesBeside(seen=((0, told),), count=1)
+
+
+def fails_when_one_of_two_scalers_is_given_no_state(watch: Watch) -> None:
+    watch.saw(_beside(scalers=2, scalers_loaded=1))
+
+
+def passes_when_both_scalers_are_given_a_state(watch: Watch) -> None:
+    watch.saw(_beside(scalers=2, scalers_loaded=2))
+
+
+def fails_with_a_note_when_no_random_state_is_set(watch: Watch) -> None:
+    watch.saw(_beside(random_restored=False))
+
+
+def passes_when_random_states_could_not_be_seen(watch: Watch) -> None:
+    watch.saw(_beside(random_restored=None))
+
+
+def _averaged(gap: float, *, followed: float = 0.1) -> tuple[TeachersFound, TeacherCurves]:
+    from stepscope.evidence.course.series import Series
+    from stepscope.evidence.course.teachers import TeacherFound
+
+    found = TeacherFound(name="average", student="net", gap=gap)
+    return (
+        TeachersFound(seen=((0, found),), count=1),
+        TeacherCurves(series={"average followed": Series((1, 2), (0.0, followed))}),
+    )
+
+
+def fails_with_a_note_when_the_average_is_a_new_copy(watch: Watch) -> None:
+    watch.saw(_beside(), *_averaged(0.0))
+
+
+def passes_when_the_average_lags_behind(watch: Watch) -> None:
+    watch.saw(_beside(), *_averaged(1e-7))
+
+
+def passes_when_the_copy_does_not_move(watch: Watch) -> None:
+    watch.saw(_beside(), *_averaged(0.0, followed=0.0))
 
 
 def _resumed(*, scheduler_too: bool, last_epoch: int = -1) -> None:

@@ -1,22 +1,26 @@
-"""A teacher is a copy of its student, or does not follow it, or follows without its statistics.
+"""A teacher is a copy of its student, does not follow it or its statistics, or is trained itself.
 
 ## What it proves
-A module that no optimizer holds began as a copy of a trained one. Then one of three:
+A module began as a copy of a trained one. Where no optimizer holds it, one of three:
 - it moved, and at every look its distance from the student was below a thousandth of the way that
   the student had gone: what was meant as an average is a copy;
 - values computed from parameters were written into it, and it never moved, while the student did;
 - it moved with the student's weights and ran in evaluation mode, while its running statistics
   stayed as they began, and the student's moved.
+Or the student's optimizer holds it too: between the optimizer's steps it went towards the student,
+in a straight line, while the student stayed where it was; and in the steps it was moved as well.
 
 ## Why it matters
 A momentum encoder that is a copy gives keys that change as fast as the queries, and a bank full of
 keys of encoders that no longer exist. One that never moves teaches what the first weights knew. One
-with old statistics normalises new features by the means of the first ones.
+with old statistics normalises new features by the means of the first ones. One that an optimizer
+trains, or decays, is no average any more: it learns to agree with the student, and both collapse.
 
 ## What to do
 `teacher.mul_(m).add_(student, alpha=1 - m)`: the teacher on both sides of the line, `m` near 1. In
 half precision keep the teacher in float32, or its updates are lost to rounding. Copy the buffers
-too, or average them.
+too, or average them. Give the optimizer the student's parameters only, and the teacher
+`requires_grad_(False)`.
 
 ## Limits
 A warning: an exact copy may be meant. Judged over at least three looks at which the student had
@@ -24,7 +28,8 @@ gone 1e-4 of its norm, when the run has come to its own end, or after 500 steps:
 with a phase of copying. Where `load_state_dict` fills it after a step, the copy is meant, and
 nothing is said. Teachers of which the class or the shapes differ from the student's are not
 found, nor those that began elsewhere (a pretrained teacher), nor those that are averaged outside of
-modules.
+modules. Whether a teacher is trained is looked at in the first 20 steps, for those in the optimizer
+of the student; where they are that alike, at three steps or more.
 
 ## Sources
 - He et al., "Momentum Contrast" (CVPR 2020), table of section 4.1: with m = 0 the training fails.
@@ -38,6 +43,14 @@ from collections.abc import Iterator
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Severity, Watch, rule
 from stepscope.evidence.course.endings import Endings
+from stepscope.evidence.course.held_teachers import (
+    ALIGNED,
+    INSIDE,
+    OUTSIDE,
+    STUDENT_OUTSIDE,
+    HeldTeacherCurves,
+    HeldTeachersFound,
+)
 from stepscope.evidence.course.progress import Progress
 from stepscope.evidence.course.teachers import (
     FOLLOWED,
@@ -55,9 +68,11 @@ from stepscope.evidence.parameters import ParameterWrites, is_below
 
 @rule("CON010", Severity.WARNING)
 def teacher_does_not_follow(
-    teachers: TeachersFound,
-    curves: TeacherCurves,
     progress: Progress,
+    teachers: TeachersFound | None,
+    curves: TeacherCurves | None,
+    held: HeldTeachersFound | None,
+    ways: HeldTeacherCurves | None,
     endings: Endings | None,
     writes: ParameterWrites | None,
     modules: Modules | None,
@@ -66,7 +81,14 @@ def teacher_does_not_follow(
     settled: int = 500,
     way: float = 1e-4,
     copied: float = 1e-3,
+    straight: float = 0.99,
 ) -> Findings:
+    trained = [*_trained(held, ways, looks, straight)] if held is not None and ways else []
+    if trained:
+        yield from trained
+        return
+    if teachers is None or curves is None:
+        raise NotJudged(f"needs {TeachersFound.obtained_by}")
     if (endings is None or endings.steps is None) and progress.step < settled:
         raise NotJudged(f"the run goes on, and has taken {progress.step} steps of {settled}")
     far = {
@@ -102,6 +124,28 @@ def teacher_does_not_follow(
                     at,
                 )
         yield from _old_statistics(teacher, curves, modules)
+
+
+def _trained(
+    held: HeldTeachersFound, ways: HeldTeacherCurves, looks: int, straight: float
+) -> Iterator[Finding]:
+    said: list[str] = []
+    for _, teacher in held.seen:  # larger modules come before those inside of them
+        moved = [each for each in ways.of(teacher.name) if each[OUTSIDE] > 0]
+        follows = all(each[ALIGNED] >= straight and each[STUDENT_OUTSIDE] == 0 for each in moved)
+        by_step = [each[INSIDE] for each in moved if each[INSIDE] > 0]
+        is_part = any(is_below(teacher.name, each) for each in said)
+        if follows and len(by_step) >= looks and not is_part:
+            said.append(teacher.name)
+            yield Finding(
+                subject=teacher.name,
+                message=f"is an average of {teacher.student}, and is trained by its optimizer too",
+                measured=f"{teacher.kind} {teacher.optimizer} has moved it in {len(by_step)} of"
+                f" {len(moved)} steps looked at, by up to {max(by_step):.1g} of its norm; between"
+                f" steps it went up to {max(each[OUTSIDE] for each in moved):.1g}, to the student",
+                expected="a teacher that no optimizer holds",
+                at=Place(module=teacher.name),
+            )
 
 
 def _old_statistics(
@@ -175,6 +219,43 @@ def _train(momentum: float, *, statistics: bool = True, steps: int = 12) -> None
             if statistics:
                 for kept, new in zip(teacher.buffers(), student.buffers(), strict=True):
                     kept.copy_(new)
+
+
+def _train_both(*, has_gradient: bool = True, steps: int = 6, mutual: bool = False) -> None:
+    import copy
+
+    import torch
+
+    student = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Tanh(), torch.nn.Linear(8, 8))
+    teacher = copy.deepcopy(student).requires_grad_(has_gradient)
+    model = torch.nn.ModuleDict({"student": student, "teacher": teacher})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _step in range(steps):
+        x = torch.randn(16, 8)
+        optimizer.zero_grad()
+        (model["student"](x) - model["teacher"](x + 1)).square().mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            for slow, fast in zip(teacher.parameters(), student.parameters(), strict=True):
+                slow.lerp_(fast, 0.1)
+                if mutual:
+                    fast.lerp_(slow, 0.1)
+
+
+def fails_when_the_optimizer_trains_the_average(_: Watch) -> None:
+    _train_both()
+
+
+def skips_when_the_optimizer_has_trained_it_at_two_looks(_: Watch) -> None:
+    _train_both(steps=3)
+
+
+def skips_when_both_follow_each_other(_: Watch) -> None:
+    _train_both(mutual=True)
+
+
+def skips_when_the_average_is_held_and_gets_no_gradient(_: Watch) -> None:
+    _train_both(has_gradient=False)
 
 
 def fails_when_the_teacher_is_a_copy(_: Watch) -> None:

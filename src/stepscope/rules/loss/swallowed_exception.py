@@ -3,7 +3,7 @@
 ## What it proves
 The forward of the module began and raised; it did not return; and the program took further steps
 in the same process. Whatever this call was to contribute (a loss term, a feature) is missing from
-the steps named.
+the steps named; in a run that is watched, from that share of the steps that were looked at.
 
 ## Why it matters
 An `except` around an auxiliary loss turns a bug into silence: the loss is absent or zero, the
@@ -18,36 +18,54 @@ A note where the module then ran without raising in the same step (a retry), whe
 for training (gradients off, or nothing that it holds or is given is trained), and where the program
 raises a class of its own, which is control flow: a forward that is left early on purpose. Only
 exceptions that leave a module's forward are seen. The line of the `except` is found by reading the
-source, and is left out where it cannot be found.
+source, and is left out where it cannot be found. In a run that is watched, one step in ten or
+fewer is looked at, and none of a model that is compiled: what happens seldom may be missed.
 
 ## Sources
 - https://docs.python.org/3/tutorial/errors.html#handling-exceptions
 """
 
 from stepscope.core import Finding, Findings, Place, Related, Severity, Watch, rule
+from stepscope.evidence.course.swallowed import SwallowedCounts, SwallowedSeen
 from stepscope.evidence.losses import SwallowedException, SwallowedExceptions
 
 
 @rule("LOS001", Severity.ERROR)
-def swallowed_exception(seen: SwallowedExceptions) -> Findings:
+def swallowed_exception(
+    seen: SwallowedExceptions, later: SwallowedSeen | None, counts: SwallowedCounts | None
+) -> Findings:
+    told = {_key(each.exception): each for _, each in later.seen} if later is not None else {}
     for each in seen.exceptions:
-        steps = ", ".join(str(step) for step in each.steps[:8]) + (
-            ", ..." if each.steps[8:] else ""
-        )
-        is_loss = each.trained and not each.own_class and not each.retried
-        yield Finding(
-            subject=each.module or "the root module",
-            message=(
-                "raised when it was called, and was then called again with success"
-                if each.retried
-                else "raised when it was called; the exception was caught and training went on"
-            ),
-            measured=f"{_said(each)}; in step{'s' if each.steps[1:] else ''} {steps}",
-            expected="every forward returns, or its exception ends the program",
-            at=_at(each),
-            related=(Related(label="caught here", at=each.caught_at),) if each.caught_at else (),
-            severity=None if is_loss else Severity.NOTE,
-        )
+        known = told.pop(_key(each), None)
+        share = counts.share_of(known.number) if known is not None and counts is not None else None
+        yield _finding(each, share)
+    for known in told.values():
+        yield _finding(known.exception, counts.share_of(known.number) if counts else None)
+
+
+def _key(each: SwallowedException) -> tuple[str, str, Place, bool]:
+    return each.module, each.kind, each.raised_at, each.retried
+
+
+def _finding(each: SwallowedException, share: tuple[int, int] | None) -> Finding:
+    steps = ", ".join(map(str, each.steps[:8])) + (", ..." if each.steps[8:] else "")
+    when = f"step{'s' if each.steps[1:] else ''} {steps}"
+    if share is not None:
+        when = f"{share[0]} of the {share[1]} steps looked at ({share[0] / share[1]:.0%})"
+    is_loss = each.trained and not each.own_class and not each.retried
+    return Finding(
+        subject=each.module or "the root module",
+        message=(
+            "raised when it was called, and was then called again with success"
+            if each.retried
+            else "raised when it was called; the exception was caught and training went on"
+        ),
+        measured=f"{_said(each)}; in {when}",
+        expected="every forward returns, or its exception ends the program",
+        at=_at(each),
+        related=(Related(label="caught here", at=each.caught_at),) if each.caught_at else (),
+        severity=None if is_loss else Severity.NOTE,
+    )
 
 
 def _said(each: SwallowedException) -> str:
@@ -122,6 +140,24 @@ def fails_when_a_projector_cannot_normalise_a_single_row(_: Watch) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def fails_when_it_begins_to_raise_later_in_the_run(watch: Watch) -> None:
+    from stepscope.evidence.course.series import Series
+    from stepscope.evidence.course.swallowed import Swallowed
+
+    raised_at = Place(file="loss.py", line=7)
+    exception = SwallowedException(
+        module="head", kind="ValueError", message="no pair", raised_at=raised_at,
+        caught_at=None, steps=(700,),
+    )  # fmt: skip
+    watch.saw(
+        SwallowedExceptions(exceptions=(), module_calls=9),
+        SwallowedSeen(seen=((700, Swallowed(number=0, exception=exception)),), count=1),
+        SwallowedCounts(
+            series={"looked": Series((700, 900), (90, 110)), "0": Series((700, 900), (1, 3))}
+        ),
+    )
 
 
 def passes_when_the_projector_has_two_rows(_: Watch) -> None:
