@@ -8,9 +8,15 @@ from stepscope.version import __version__
 if TYPE_CHECKING:  # the command line answers without torch, which these need
     from stepscope.adapters.loop import watch
     from stepscope.freezing import Frozen, freeze
+    from stepscope.probes.configurations.handed import watch_config
 
-__all__ = ["Frozen", "__version__", "freeze", "watch"]
-_HOMES = {"Frozen": "freezing", "freeze": "freezing", "watch": "adapters.loop"}
+__all__ = ["Frozen", "__version__", "freeze", "watch", "watch_config"]
+_HOMES = {
+    "Frozen": "freezing",
+    "freeze": "freezing",
+    "watch": "adapters.loop",
+    "watch_config": "probes.configurations.handed",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 LOOP = """
-import torch
+import sys, torch
 model = torch.nn.Linear(4, 2)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 def step(i):
@@ -21,7 +22,7 @@ def step(i):
     loss = model(torch.randn(8, 4)).square().mean()
     loss.backward()
     optimizer.step()
-    print("step", i)
+    sys.stdout.write(f"step {i}\\n")  # in one piece: other processes print too
 """
 
 
@@ -41,7 +42,7 @@ class Checked:
     @property
     def steps_printed(self) -> int:
         """Steps that the program printed; its own output goes to stderr beside a JSON report."""
-        return self.err.count("step ")
+        return len(re.findall(r"^step \d+$", self.err, re.MULTILINE))
 
 
 Check = Callable[..., Checked]

@@ -100,6 +100,10 @@ class Children:
         self._start = BaseProcess.start
         self._is_over = False
 
+    def __bool__(self) -> bool:
+        """Tell whether any was started."""
+        return self._number > 0
+
     def watch(self) -> None:
         """Observe every training process that is started from now on."""
         start, children = self._start, self

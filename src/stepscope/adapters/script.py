@@ -57,23 +57,54 @@ def check(
     Raises:
         TargetError: the program cannot be started. Nothing has run then.
     """
-    return _Check(target, target.prepared(), steps, timeout_s, intent, conclude).run()
+    program = target.prepared()
+    main = sys.modules["__main__"]
+    checking = Checking(
+        str(target), steps=steps, timeout_s=timeout_s, intent=intent, conclude=conclude
+    )
+    checking.begin()
+    ended: BaseException | None = None
+    try:
+        try:
+            program()
+        finally:
+            checking.wait_no_more()
+    except BaseException as error:  # noqa: BLE001 - whatever the program raises is its own
+        ended = error
+    checking.over(ended)
+    if checking.ending is Ending.RAISED and ended is not None:
+        show_traceback(ended)
+    del ended
+    sys.modules["__main__"] = main  # lets go of the program's globals, loaders among them
+    return conclude(checking.checked())
 
 
-class _Check:
+class Checking:
+    """Observes what runs from `begin` to `over`, of which `checked` then tells.
+
+    After so many steps `RecordingEnded` is raised in the program; `recorded` is called before.
+    Where the program lets nothing out, or leaves its process on the spot, this process ends with
+    the exit code that `conclude` says.
+    """
+
     def __init__(
         self,
-        target: Target,
-        program: Callable[[], None],
+        program: str,
+        *,
         steps: int,
         timeout_s: float | None,
         intent: Intent,
         conclude: Callable[[Checked], int],
+        recorded: Callable[[], None] = lambda: None,
+        only_training: bool = False,
     ) -> None:
-        self._target = target
+        """With `only_training`, a program that takes no step may leave its process as it likes."""
+        self.ending = Ending.FINISHED
         self._program = program
         self._intent = intent
         self._conclude = conclude
+        self._tell_recorded = recorded
+        self._only_training = only_training
         self._ranks = Ranks.of_environment()
         self._exit = Exit(self._give_up)
         self._observation = Observation(every_probe(), steps=steps, completed=self._recorded)
@@ -87,43 +118,48 @@ class _Check:
         self._children_took_s = _children_took_s()
         self._began = time.perf_counter()
         self._is_complete = False  # all steps are recorded, and their evidence is gathered
-        self._ending = Ending.FINISHED
         self._error = ""
         self._error_at: Place | None = None
 
-    def run(self) -> int:
-        main = sys.modules["__main__"]
+    def begin(self) -> None:
+        """Observe from here on."""
         # Between two calls of the program there is one of ours: what it may nest stays the same.
         sys.setrecursionlimit(2 * sys.getrecursionlimit())
         self._waiting.begin()
         self._spawned.watch()
         self._elsewhere.watch()
         self._ways_out.watch()
-        try:
-            with self._observation:
-                self._observation.run.on_end(self._waiting.pause)
-                try:
-                    self._program()
-                finally:
-                    self._waiting.end()
-        except RecordingEnded:
-            self._ending = self._why_ended()
-        except SystemExit as left:
-            if left.code not in (None, 0):
-                self._error = f"SystemExit: {left.code}"
-        except BaseException as error:  # noqa: BLE001 - whatever the program raises is its own
-            self._failed(error)
-        finally:
-            self._over()
-        if self._waiting.at and not self._is_complete:
-            self._ending = Ending.TIMED_OUT
+        self._observation.__enter__()
+        self._observation.run.on_end(self._waiting.pause)
+
+    @property
+    def has_trained(self) -> bool:
+        """Steps were taken, or processes started that may take some."""
+        return bool(self._observation.run.step or self._elsewhere.where or self._spawned)
+
+    def wait_no_more(self) -> None:
+        """Interrupt the program no more: it has come to its end."""
+        self._waiting.end()
+
+    def over(self, ended_by: BaseException | None) -> None:
+        """Take all hooks away: the program has come to its end, or is left by an exception."""
+        self._over()
         self._observation.close()
-        sys.modules["__main__"] = main  # lets go of the program's globals, loaders among them
-        checked = self._checked()
-        return self._conclude(checked)
+        if isinstance(ended_by, RecordingEnded):
+            self.ending = self._why_ended()
+        elif isinstance(ended_by, SystemExit):
+            if ended_by.code not in (None, 0):
+                self._error = f"SystemExit: {ended_by.code}"
+        elif ended_by is not None:
+            self.ending = Ending.RAISED
+            self._error = "".join(traceback.format_exception_only(ended_by)).strip()
+            self._error_at = _deepest_line(ended_by.__traceback__)
+        if self._waiting.at and not self._is_complete:
+            self.ending = Ending.TIMED_OUT
 
     def _recorded(self) -> NoReturn:
         self._is_complete = True
+        self._tell_recorded()
         self._waiting.resume()  # the program may swallow the end, and go on for ever
         self._exit.now()
 
@@ -131,13 +167,12 @@ class _Check:
         late = self._waiting.at and not self._is_complete
         return Ending.TIMED_OUT if late else Ending.RECORDED
 
-    def _failed(self, error: BaseException) -> None:
-        show_traceback(error)
-        self._ending = Ending.RAISED
-        self._error = "".join(traceback.format_exception_only(error)).strip()
-        self._error_at = _deepest_line(error.__traceback__)
+    def forget(self) -> None:
+        """Drop what was seen of a program that has not trained."""
+        self._spawned.recordings(())
 
-    def _checked(self) -> Checked:
+    def checked(self) -> Checked:
+        """Say what was seen, after waiting for the other processes of the run."""
         spawned = self._spawned.recordings(every_kind())
         left = end_children(self._children)
         notes = tuple(f"ended a process that the program left: {line}" for line in left)
@@ -168,10 +203,10 @@ class _Check:
     def _run(self) -> Run:
         run = self._observation.run
         return Run(
-            program=str(self._target),
+            program=self._program,
             steps=run.step,
             asked=run.steps_asked,
-            ending=self._ending,
+            ending=self.ending,
             error=self._error,
             error_at=self._error_at or self._waiting.at,
             compiled=run.compiled,
@@ -204,18 +239,23 @@ class _Check:
 
     def _give_up(self) -> NoReturn:
         """Report from inside a program that does not let go, and end the process with it."""
-        self._ending = self._why_ended()
+        self.ending = self._why_ended()
         self._end()
 
-    def _left(self, error: str, _code: int | None) -> NoReturn:
+    def _left(self, error: str, _code: int | None) -> None:
         """Report for a program that leaves its process on the spot."""
+        if self._only_training and not self.has_trained:
+            self._over()
+            self._observation.close()
+            self.forget()
+            return
         self._error = error
         self._end()
 
     def _end(self) -> NoReturn:
         self._over()
         self._observation.close()
-        leave_at_once(self._conclude(self._checked()))
+        leave_at_once(self._conclude(self.checked()))
 
 
 def _children_left_out(number: int, taken: int) -> str:

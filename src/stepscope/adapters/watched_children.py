@@ -118,14 +118,20 @@ class WatchedChildren:
         except ValueError:  # the program has closed it
             return True
 
-    def watch(self, folder: Path, first_started: Callable[[], None]) -> None:
-        """Watch every training process that is started from now on, as a rank of this run."""
+    def watch(
+        self, run_folder: Callable[[], Path | None], first_started: Callable[[], None]
+    ) -> None:
+        """Watch every training process that is started from now on, as a rank of this run.
+
+        `run_folder` is asked when the first of them is about to start.
+        """
         start, children = self._start, self
 
         def observed(process: BaseProcess) -> None:
             target: Callable[..., Any] | None = vars(process).get("_target")
             ours = not (children._is_over or process.daemon) and os.getpid() == children._process
-            if target and ours and may_train(target):
+            folder = run_folder() if target and ours and may_train(target) else None
+            if target and folder is not None:
                 number = len(children._started)
                 vars(process)["_target"] = WatchedTarget(target, number, folder, children._plan)
                 start(process)

@@ -17,6 +17,7 @@ from stepscope.adapters.company.company import (
 )
 from stepscope.adapters.company.handing import UnlessOnlyStarting
 from stepscope.adapters.company.undisturbed import Undisturbed
+from stepscope.adapters.late import Late
 from stepscope.adapters.own_words import say as say_plainly
 from stepscope.adapters.ranks import Ranks
 from stepscope.adapters.shown import Shown
@@ -39,8 +40,10 @@ class Children(Protocol):
     def __bool__(self) -> bool:
         """Tell whether any was started."""
 
-    def watch(self, folder: Path, first_started: Callable[[], None]) -> None:
-        """Watch each that is started from now on."""
+    def watch(
+        self, run_folder: Callable[[], Path | None], first_started: Callable[[], None]
+    ) -> None:
+        """Watch each that is started from now on, once there is a folder."""
 
     def numbers(self) -> Iterable[int]:
         """Return their numbers."""
@@ -73,6 +76,7 @@ class WatchedRun:
         ranks: Ranks | None = None,
         folder: RunFolder | None = None,
         children: Children | None = None,
+        is_late: bool = False,
     ) -> None:
         """Nothing is watched before `watched` is entered. The ranks of a run meet here.
 
@@ -80,7 +84,8 @@ class WatchedRun:
         error, and may return True to stop the run; `stop` does so, after a step of so many.
         `told` gets all that is said in the terminal. `is_whole` as in `Watched`. `folder` is that
         of a run which another process has begun, and reports on. `children` are watched too, where
-        this process is the only one.
+        this process is the only one. With `is_late` nothing is written, and no rank is met, before
+        a step is taken or one of the children started: the program may never train.
         """
         self._terms = terms
         self._on_error = on_error
@@ -88,24 +93,30 @@ class WatchedRun:
         self._ranks = ranks or Ranks.of_environment()
         self._undisturbed = Undisturbed()
         self._shown = Shown(terms.selection, terms.root)
-        begin = Begun(folder=folder, reports=False, has_others=True)
-        if folder is None:
-            begin = begun(home, program, arguments, self._ranks)
-        self.folder, self._reports = begin.folder, begin.reports
+        self._names = program, tuple(arguments), home
+        self._began = time.monotonic()
         self._is_child = folder is not None
-        self._recorder = self._recording()
-        self._company = self._others(begin)
+        self.folder = folder
+        self._reports = not (self._is_child or self._ranks.rank)
+        self._recorder: Recorder | None = None
+        self._company: Company | None = None
         self._children: Children | None = None
-        if children is not None and self.folder is not None and self._ranks.world_size == 1:
+        if children is not None and self._ranks.world_size == 1:
             self._children = children
-            children.watch(self.folder.path, self._has_children)
+            children.watch(self._folder_for_children, self._has_children)
+        self._late: Late | None = None
+        keeper: Keeper | None = None
+        if is_late:
+            keeper = self._late = Late()
+        else:
+            keeper = self._begin()
         self.watched = Watched(
             program,
             rules=terms.selection.rules,
             options=terms.settings.options,
             intent=terms.settings.intent,
             plan=plan,
-            keeper=self._keeper(),
+            keeper=keeper,
             told=self._tell,
             stop=stop,
             said=say_plainly,
@@ -133,6 +144,8 @@ class WatchedRun:
         watched = self.watched
         if self._children is not None:
             self._children.over()
+        if self._late is not None:
+            return None  # it has not trained
         if self._recorder is not None and (watched.step or not self._children):
             self._recorder.close(watched.step, ending.value)
         facts = watched.run_facts(ending, error=error, elsewhere=elsewhere)
@@ -212,6 +225,8 @@ class WatchedRun:
         self.watched.stop_run()
 
     def _heeds(self, step: int) -> bool:
+        if self._late is not None:
+            self._begin_late()
         return (
             self._company is not None
             and self._on_error != "report"
@@ -241,15 +256,30 @@ class WatchedRun:
             say_plainly(f"{what} raised {last}; the run goes on")
             return None
 
-    def _recording(self) -> Recorder | None:
-        if self.folder is None:
-            return None
-        began = time.monotonic()
-        return Recorder(
-            self.folder.rank(self._ranks.rank),
-            clock=lambda: time.monotonic() - began,
-            said=say_plainly,
-        )
+    def _begin(self) -> Keeper | None:
+        """Make the folder of the run or find it, meet the other ranks, and say what keeps."""
+        begin = Begun(folder=self.folder, reports=False, has_others=True)
+        if not self._is_child:
+            program, arguments, home = self._names
+            begin = begun(home, program, arguments, self._ranks)
+        self.folder, self._reports = begin.folder, begin.reports
+        if self.folder is not None:
+            self._recorder = Recorder(
+                self.folder.rank(self._ranks.rank),
+                clock=lambda: time.monotonic() - self._began,
+                said=say_plainly,
+            )
+        self._company = self._others(begin)
+        return self._keeper()
+
+    def _begin_late(self) -> None:
+        late, self._late = self._late, None
+        if late is not None:
+            late.open(self._begin())
+
+    def _folder_for_children(self) -> Path | None:
+        self._begin_late()
+        return self.folder.path if self.folder is not None else None
 
     def _has_children(self) -> None:
         """The first of them has been started."""

@@ -1,6 +1,5 @@
 """`stepscope check`: the first optimizer steps of an unmodified program, judged."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,15 +55,17 @@ def check(
     stays on stdout, and the report goes to stderr; with another format than text and without
     --output, the report alone goes to stdout, and the script's output to stderr.
     """
-    from stepscope.catalogue import every_rule
-    from stepscope.cli.delivery import Delivery
-    from stepscope.configurations.settings import chosen, load
+    from stepscope.cli.settling import settled
 
     try:
-        rules = every_rule()
-        settings = load(intent, rules)
-        selection = chosen(settings, rules, select or (), ignore or ())
-        delivery = Delivery.prepare(form, output)
+        terms, delivery = settled(
+            intent=intent,
+            select=select,
+            ignore=ignore,
+            form=form,
+            output=output,
+            strict=strict,
+        )
     except ValueError as mistake:
         refuse(str(mistake))
 
@@ -72,14 +73,7 @@ def check(
     from stepscope.adapters.script import check as observe
     from stepscope.adapters.target import Target, TargetError
     from stepscope.cli.judging import Judging
-    from stepscope.summing_up import Terms
 
-    terms = Terms(
-        selection=selection,
-        settings=settings,
-        root=str(Path.cwd()),  # before the script can change it
-        strict=strict,
-    )
     judging = Judging(terms=terms, delivery=delivery)
     own = tuple(arguments or ())
     target = Target(script, is_module=module, arguments=own[1:] if own[:1] == ("--",) else own)
@@ -88,7 +82,7 @@ def check(
             target,
             steps=steps,
             timeout_s=timeout,
-            intent=settings.intent,
+            intent=terms.settings.intent,
             conclude=judging.conclude,
         )
     except TargetError as mistake:

@@ -83,15 +83,17 @@ def run(
     appear in its own terminal, each once; the report comes at the end, and goes to stderr.
     """
     gc.disable()  # what is loaded now is no garbage, and would be searched for it all the time
-    from stepscope.catalogue import every_rule
-    from stepscope.cli.delivery import Delivery
-    from stepscope.configurations.settings import chosen, load
+    from stepscope.cli.settling import settled
 
     try:
-        rules = every_rule()
-        settings = load(intent, rules)
-        selection = chosen(settings, rules, select or (), ignore or ())
-        delivery = Delivery.prepare(form, output)
+        terms, delivery = settled(
+            intent=intent,
+            select=select,
+            ignore=ignore,
+            form=form,
+            output=output,
+            strict=strict,
+        )
     except ValueError as mistake:
         refuse(str(mistake))
 
@@ -101,17 +103,10 @@ def run(
     from stepscope.adapters.watched_run import WatchedRun
     from stepscope.adapters.watched_script import Ended, watch
     from stepscope.cli.judging import Judging
-    from stepscope.summing_up import Terms
     from stepscope.watching.watched import Plan
 
     own = tuple(arguments or ())
     target = Target(script, is_module=module, arguments=own[1:] if own[:1] == ("--",) else own)
-    terms = Terms(
-        selection=selection,
-        settings=settings,
-        root=str(Path.cwd()),  # before the script can change it
-        strict=strict,
-    )
     judging = Judging(terms=terms, delivery=delivery)
     plan = Plan(steps=steps, at=tuple(look_at or ()), every=every)
     watched = WatchedRun(

@@ -12,6 +12,7 @@ import msgspec
 from stepscope.core.recording import sayable
 from stepscope.core.whole_file import write_whole
 from stepscope.recordings.entries import Header
+from stepscope.recordings.secrets import masked
 from stepscope.version import __version__
 
 HOME = ".stepscope"
@@ -39,7 +40,7 @@ def begin(home: Path, program: str, arguments: Sequence[str] = (), *, ranks: int
     """Make the folder of a new run. One process of the run does so, and tells the others its name.
 
     `home` is the folder that the program was started in, `program` what was started:
-    "train.py" or "-m package.module".
+    "train.py" or "-m package.module". Secrets among its arguments are not written.
 
     Raises:
         OSError: nothing can be written there.
@@ -53,7 +54,7 @@ def begin(home: Path, program: str, arguments: Sequence[str] = (), *, ranks: int
     header = Header(
         stepscope=__version__,
         program=program,
-        arguments=tuple(arguments),
+        arguments=masked(arguments),
         started=started.isoformat(timespec="seconds"),
         ranks=ranks,
     )
