@@ -2,6 +2,7 @@
 
 import math
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from stepscope.probes.probe import Probe
 from stepscope.probes.source_lines import PROGRAM, running_line
 
 _MOST = 8  # entries; a run that has lost its numbers loses them at every step
+_CALLS = 100_000  # that are remembered, some 10 MB: a program may infer for ever before a step
 _LARGEST_ROOT = 1_000_000  # elements of a backward root that is looked at
 
 
@@ -39,7 +41,7 @@ class NumericsProbe(Probe):
         self._found: list[NonFinite] = []
         self._losses = 0
         self._starts: list[int] = []
-        self._calls: list[_Call] = []
+        self._calls: deque[_Call] = deque(maxlen=_CALLS)
         self._is_hooked = False  # saved tensors are packed: to read them would run the program
         self._is_scaled = False  # a GradScaler is at work, for which inf is part of the game
         self._is_lost = False  # a loss of this step was not finite

@@ -1,11 +1,11 @@
-"""The loss that training goes by, and the terms that models hand out."""
+"""The loss that training goes by, and the terms that models hand out or loops hold."""
 
 import torch
 
 from stepscope.probes.course.notes import Notes
 from stepscope.probes.course.sampler import Sampler
 from stepscope.probes.live_run import LiveRun
-from stepscope.probes.loss_terms.named_losses import in_output
+from stepscope.probes.loss_terms.named_losses import in_callers, in_output, is_total
 
 SUBJECT = "loss"
 TOTAL = "total"
@@ -26,7 +26,10 @@ class LossSampler(Sampler):
                 self.notes.number(SUBJECT, name, tensor)
 
     def backward_called(self, roots: tuple[torch.Tensor, ...]) -> None:
-        """Keep the number, not the graph."""
+        """Keep the number, not the graph, and note the terms that the loop has made of a loss."""
+        for (name, tensor), _ in in_callers():
+            if tensor.grad_fn is not None and not is_total(name):
+                self.notes.number(SUBJECT, name, tensor)
         for root in roots:
             if root.numel() == 1:
                 number = root.detach().double().reshape(())

@@ -3,8 +3,8 @@
 ## What it proves
 Both inputs are declared modalities of one size. Over the recorded samples the edges of one agree
 with the mirror image of the other (or with the other upside down) at least half as well as with the
-other as it is, and at least twice as well as any agreement by chance among 36: displaced copies,
-and images of other samples. Neither input is like its own mirror image.
+other as it is, at least twice as well as any agreement by chance among 36 (displaced copies, and
+images of other samples), and better than either input agrees with its own mirror image.
 
 ## Why it matters
 One box cannot lie on both: in half of the pairs a person is taught to be where the other sensor
@@ -25,6 +25,8 @@ that differs is not judged, nor are scenes that are their own mirror image.
 - https://docs.pytorch.org/vision/stable/transforms.html (one call transforms images and boxes)
 - Twice the largest of 36: about five deviations of chance. On 672 comparisons of rendered pairs
   (two sensors, day and night, moving and fixed cameras, 6 to 48 samples) chance gave 1.3 times.
+- Of 140 draws of 12 to 48 aligned pairs of one made-up scene, a fifth agreed mirrored by that
+  measure, and in each of them an input agreed better with its own mirror image.
 """
 
 from fnmatch import fnmatchcase
@@ -53,7 +55,8 @@ def pairs_misaligned(
             (pair.upside_down, pair.own_turned, "upside down"),
         ):
             least = max(over_chance * pair.by_chance, of_straight * pair.straight)
-            if turned < least or own > SYMMETRIC:
+            # What both show, a person or a car from behind, may be its own mirror image.
+            if turned < least or turned <= own or own > SYMMETRIC:
                 continue
             yield Finding(
                 subject=f"inputs {pair.first!r} and {pair.second!r}",
@@ -142,7 +145,15 @@ def passes_when_it_agrees_a_little_less_than_half_as_well_as_the_image(watch: Wa
 
 
 def passes_when_the_scenes_are_their_own_mirror_image(watch: Watch) -> None:
-    _agree(watch, own_mirror=0.26)
+    _agree(watch, mirrored=0.3, own_mirror=0.26)
+
+
+def passes_when_an_input_agrees_a_little_better_with_its_own_mirror_image(watch: Watch) -> None:
+    _agree(watch, own_mirror=0.101)
+
+
+def fails_when_no_input_agrees_so_well_with_its_own_mirror_image(watch: Watch) -> None:
+    _agree(watch, own_mirror=0.099)
 
 
 def skips_when_there_are_seven_samples(watch: Watch) -> None:

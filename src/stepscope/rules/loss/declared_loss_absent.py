@@ -18,7 +18,8 @@ Names are keys of dictionaries and of outputs that modules return, attributes of
 variables of the functions around the backward. `loss_macl` counts as `macl`. Where no summand has
 a name and nothing was handed out under one, the rule cannot tell and is skipped. In `check`, a
 loss that begins after the recorded steps is reported too: declare it once it is due. In `run` the
-rule waits for the end, and takes a name that a sampled step has handed out for a loss that is due.
+rule waits for the end, and takes a name that stood in a sampled step for a loss that is due; where
+not every step was sampled a rare loss may have been missed, and what is found is a warning.
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/notes/autograd.html
@@ -54,6 +55,7 @@ def declared_loss_absent(
     total = roots.roots[0].at if roots is not None and roots.roots else Place()
     reaching = {term.name for term in terms.terms if term.differentiable} | set(terms.reached)
     later = set(curves.series if curves is not None else ()) - set(terms.values_read)
+    may_have_missed = progress is not None and progress.sampled < progress.step - progress.first
     for name in intent.loss_names:
         if any(_is_meant(name, each) for each in reaching | later):
             continue
@@ -74,6 +76,7 @@ def declared_loss_absent(
             + (", ".join(nearest) or "none"),
             expected="one term of this name with gradient",
             at=constant.at if constant is not None else total,
+            severity=Severity.WARNING if may_have_missed else None,
         )
 
 
@@ -128,6 +131,15 @@ def fails_when_the_declared_loss_is_a_constant(watch: Watch) -> None:
     loss_macl = out.detach().abs().mean()
     (loss_cls + 0.5 * loss_macl).backward()
     optimizer.step()
+
+
+def fails_when_no_sampled_step_of_a_long_run_computes_it(watch: Watch) -> None:
+    from stepscope.evidence.intent import Intent
+
+    watch.saw(Intent(losses=("cls", "macl")))
+    watch.saw(LossTerms(terms=(), values_read=("loss_cls",), reached=("loss_cls",)))
+    watch.saw(Progress(first=0, step=2000, sampled=100, seconds=60.0))
+    watch.saw(Endings(seen=((2000, RunEnded(finished=True)),), count=1))
 
 
 def passes_when_a_longer_name_contains_the_declared_one(watch: Watch) -> None:
