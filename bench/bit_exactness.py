@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.corpus import BENCH, Program, healthy, run
+from bench.corpus import BENCH, Program, healthy
+from bench.preloaded import run
 
 STEPS = 3
 

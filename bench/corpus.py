@@ -1,24 +1,28 @@
 """The programs that stepscope is measured on: healthy ones, and planted faults with their twins.
 
-    python -m bench.corpus [all|quiet|faults] [NAME...]
+    python -m bench.corpus [--run] [all|quiet|faults] [NAME...]
 
-runs `stepscope check` on them and says what was found, expected or not.
+runs `stepscope check` on them and says what was found, expected or not. With `--run` it is
+`stepscope run`, to the end of each program and with every step sampled; the faults of `later.toml`
+are among them then, and the step is said at which each finding was first told.
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.preloaded import run
+from stepscope.recordings.folder import latest
+from stepscope.recordings.reader import read
+
 BENCH = Path(__file__).resolve().parent
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+WINDOW = 3  # steps that are seen whole, where a program does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Program:
     script: Path
     arguments: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()  # a script beside it to run first, with its arguments
-    steps: int = 3
+    steps: int = WINDOW
     findings: tuple[Expected, ...] = ()
     lrs: tuple[tuple[str, float], ...] = ()  # as they should take effect, by parameter
 
@@ -77,18 +81,28 @@ def healthy() -> list[Program]:
     return [Program(script) for script in sorted((BENCH / "healthy").glob("*.py"))]
 
 
-def planted() -> Iterator[Program]:
+def planted(declared_in: str = "expected.toml") -> Iterator[Program]:
     """Yield the faults and their repaired twins, which expect no finding."""
-    for declared in sorted((BENCH / "faults").glob("*/expected.toml")):
+    for declared in sorted((BENCH / "faults").glob(f"*/{declared_in}")):
         for entry in tomllib.loads(declared.read_text())["program"]:
             yield Program(
                 script=declared.parent / entry["script"],
                 arguments=tuple(entry.get("arguments", ())),
                 prepare=tuple(entry.get("prepare", ())),
-                steps=entry.get("steps", 3),
+                steps=entry.get("steps", WINDOW),
                 findings=tuple(Expected(**each) for each in entry.get("finding", ())),
                 lrs=tuple(entry.get("lr", {}).items()),
             )
+
+
+def over_time() -> Iterator[Program]:
+    """Yield the faults that only the whole run shows, each before its twin."""
+    for declared in planted("later.toml"):
+        fault = replace(declared, steps=WINDOW)  # there they are those of the run
+        yield fault
+        twin = fault.script.with_name(f"{fault.script.stem}_repaired.py")
+        if fault.findings and twin.exists():
+            yield replace(fault, script=twin, findings=())
 
 
 def check(program: Program, folder: Path) -> tuple[int, dict[str, Any]]:
@@ -109,17 +123,25 @@ def check(program: Program, folder: Path) -> tuple[int, dict[str, Any]]:
     return ended.returncode, json.loads(ended.stdout)
 
 
-def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments on one thread, and return what it said."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, **ONE_THREAD},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+def watch(program: Program, folder: Path) -> tuple[int, dict[str, Any], dict[str, int]]:
+    """Run `stepscope run` on it; return the exit code, the JSON report, and the steps of news.
+
+    Raises:
+        RuntimeError: there is no report; the text is what was said instead.
+    """
+    output = folder / "report.json"
+    options = ["--steps", str(program.steps), "--every", "1", "--folder", str(folder)]
+    options += ["--format", "json", "--output", str(output)]
+    options += ["--intent", str(program.intent)] if program.intent else []
+    started = program.command(folder)
+    ended = run(["-m", "stepscope", "run", *options, *started], program.script.parent)
+    if not output.exists():
+        raise RuntimeError(f"{program.name} ended with {ended.returncode}: {ended.stderr[-4000:]}")
+    first: dict[str, int] = {}
+    for process in read(latest(folder).path).ranks:
+        for found in process.findings():
+            first[found.code] = min(found.step, first.get(found.code, found.step))
+    return ended.returncode, json.loads(output.read_text()), first
 
 
 def source_line(file: Path, number: int) -> str:
@@ -130,13 +152,15 @@ def source_line(file: Path, number: int) -> str:
     return lines[number - 1] if number <= len(lines) else ""
 
 
-def tell(program: Program, report: dict[str, Any]) -> None:
-    """Print what was found, beside what was expected."""
+def tell(program: Program, report: dict[str, Any], first: Mapping[str, int]) -> None:
+    """Print what was found, beside what was expected; `first` are the steps of news, by code."""
     found, root = report["findings"], program.script.parent
     for finding in found:
         met = any(each.fits(finding, root) for each in program.findings)
         mark = "as expected" if met else f"besides ({finding['severity']})"
-        print(f"    {mark}: {finding['rule']} {finding['subject']}: {finding['message']}")
+        code = finding["rule"]
+        when = f" (step {first[code]})" if code in first else ""
+        print(f"    {mark}: {code}{when} {finding['subject']}: {finding['message']}")
         print(f"        {finding['measured']}; {finding['at']}")
     missing = [each for each in program.findings if not any(each.fits(f, root) for f in found)]
     for each in missing:
@@ -148,22 +172,30 @@ def tell(program: Program, report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    which, *names = sys.argv[1:] or ["all"]
+    words = [word for word in sys.argv[1:] if word != "--run"]
+    is_watched = "--run" in sys.argv
+    which, *names = words or ["all"]
     programs = [] if which == "faults" else healthy()
     programs += [] if which == "quiet" else planted()
+    programs += over_time() if is_watched and which != "quiet" else []
     for program in programs:
         if names and not any(name in program.name for name in names):
             continue
         began = time.perf_counter()
+        first: dict[str, int] = {}
         with tempfile.TemporaryDirectory() as folder:
             try:
-                code, report = check(program, Path(folder))
+                if is_watched:
+                    code, report, first = watch(program, Path(folder))
+                else:
+                    code, report = check(program, Path(folder))
             except RuntimeError as failure:
                 print(failure)
                 continue
         wall_s = time.perf_counter() - began
         print(f"{program.name}: exit {code}, {report['run']['steps']} steps, {wall_s:.1f} s")
-        tell(program, report)
+        tell(program, report, first)
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
