@@ -75,6 +75,10 @@ def record_example(example: Callable[[Observed], None]) -> Recording:
             windows.append(observation)
             example(watch)
         windows.clear()
+        window = Recording(Beginning(), *observation.evidence)
+        for kind in course.happenings:
+            for told in kind.seen_in(window):
+                pulse.notes.happen(told)
     run = Run(
         program=example.__name__,
         steps=observation.run.step,

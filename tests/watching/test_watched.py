@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch.nn.modules.module import _has_any_global_hook
 
 from stepscope.core import Recording
 from stepscope.core.report import Status
@@ -68,7 +69,7 @@ def test_between_windows_and_sampled_steps_modules_are_untouched() -> None:
         untouched = []
         for step in range(20):
             loop.optimizer.zero_grad()
-            is_touched = torch.nn.Module._call_impl is not plain
+            is_touched = torch.nn.Module._call_impl is not plain or bool(_has_any_global_hook())
             loop.step()
             untouched += [] if is_touched else [step]
     # A window of 2 steps ends when the step that follows it begins.
@@ -272,3 +273,34 @@ def test_what_windows_have_shown_is_the_last_of_each_kind() -> None:
     assert isinstance(watched.seen, Recording)
     optimizers = watched.seen.get(Optimizers)
     assert optimizers is not None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_model_that_was_compiled_before_is_compiled_no_differently() -> None:
+    graphs: list[object] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+    compiled = torch.compile(model, backend=backend)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watching(plan=Plan(every=2)) as watched:
+        for _ in range(6):
+            optimizer.zero_grad()
+            compiled(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+    assert (watched.step, watched.compiled, watched.faults) == (6, True, [])
+    assert len(graphs) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_can_be_exported_in_a_sampled_step() -> None:
+    loop, x = Loop(), torch.ones(2, 4)
+    with watching(plan=Plan(every=1)) as watched:
+        loop.step(8)
+        exported = torch.export.export(loop.model.eval(), (x,), strict=True)
+        assert torch.equal(exported.module()(x), loop.model(x))
+        loop.step(2)
+    assert (watched.step, watched.faults) == (10, [])

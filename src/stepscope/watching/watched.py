@@ -30,11 +30,9 @@ from stepscope.probes.live_run import LiveRun
 from stepscope.probes.observation import Observation
 from stepscope.probes.observer import OBSERVER
 from stepscope.session import every_probe, every_sampler
+from stepscope.watching.judging import Judging
 from stepscope.watching.verdicts import News, Verdicts, is_of_windows, is_over_time
 from stepscope.watching.windows import Windows
-
-FIRST_JUDGED = (20, 50, 100, 200, 500)  # steps; later by time
-JUDGING_SHARE = 0.005  # of the time of the run
 
 
 class StoppedOnFinding(KeyboardInterrupt):
@@ -126,7 +124,7 @@ class Watched:
         self._window: Observation | None = None
         self._window_step = 0
         self._window_began = 0.0
-        self._next_judged_s = 0.0
+        self._judging = Judging(self._over_time)
         self._process = os.getpid()
         self._pulse = Pulse(
             every_sampler(),
@@ -138,6 +136,7 @@ class Watched:
             heard=self._heard,
             weary=self._give_up_window,
         )
+        self._pulse.run.is_whole = is_whole
 
     @property
     def step(self) -> int:
@@ -243,6 +242,7 @@ class Watched:
     def _line(self, line: Line) -> None:
         with self._guard():
             self._course.add(line)
+            self._judging.heard(line)
             if self._keeper is not None:
                 self._keeper.line(line)
 
@@ -258,11 +258,9 @@ class Watched:
                 if self._window is not None and self._window.is_full:
                     self._close_window()
                 self._open_window()
-        if step in FIRST_JUDGED or (
-            step > FIRST_JUDGED[0] and self._pulse.notes.seconds >= self._next_judged_s
-        ):
+        if rules := self._judging.due(step, self._pulse.notes.seconds):
             with self._guard():
-                self._judge_course()
+                self._judge_course(rules)
         if self._heeds(step):
             self.stop_run()
         if self.stopped:
@@ -282,7 +280,6 @@ class Watched:
         window.run.names.give(self._alive())
         self._window_step, self._window_began = self.step, time.perf_counter()
         self._windows.opened()
-        self._pulse.make_way()
         window.is_beginning = is_beginning
         self._window = window
         window.__enter__()
@@ -328,18 +325,20 @@ class Watched:
             self.seen.add(item)
         if self._keeper is not None:
             self._keeper.window(self._window_step, recording)
+        for kind in self._course.happenings:
+            for told in kind.seen_in(recording):
+                self._pulse.notes.happen(told)
         self.windows_judged += 1
         self._tell(self._verdicts.judge(self._of_windows, recording, self._window_step))
 
-    def _judge_course(self) -> None:
+    def _judge_course(self, rules: Sequence[Rule] | None = None) -> None:
         began = time.perf_counter()
         recording = Recording(*self.seen, self.run_facts(), *self._course.evidence())
         recording.add(self._declared(recording))
         for item in self._beside(recording):
             recording.add(item)
-        self._tell(self._verdicts.judge(self._over_time, recording, self.step))
-        took = time.perf_counter() - began
-        self._next_judged_s = self._pulse.notes.seconds + took / JUDGING_SHARE
+        self._tell(self._verdicts.judge(rules or self._over_time, recording, self.step))
+        self._judging.judged(self._pulse.notes.seconds, time.perf_counter() - began)
 
     def _runs(self) -> Iterator[LiveRun]:
         yield self._pulse.run
