@@ -4,6 +4,7 @@
 variable it asks for the variable, and no more; with it, `wait_for_torch` is called.
 """
 
+import functools
 import os
 import sys
 import threading
@@ -17,9 +18,11 @@ WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")  # options of `python` that
 LAUNCHERS = ("torchrun", "accelerate", "deepspeed")  # load torch, and leave the training to others
 
 
+@functools.cache
 def wait_for_torch() -> None:
-    """Begin to watch this program right after its first `import torch`.
+    """Begin to watch this program right after its first `import torch`; once, if asked twice.
 
+    Several folders of the same Python may hold the file that asks for it.
     Nothing happens in processes that only help: those of multiprocessing, which are watched by
     the process that starts them, launchers, and torch's own.
     """

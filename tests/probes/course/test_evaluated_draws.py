@@ -108,9 +108,9 @@ def test_the_line_of_a_dropout_that_is_always_on_is_told() -> None:
     assert (first.drops, first.dropped_at.function) == ("functional.dropout", "Always")
 
 
-@pytest.mark.parametrize("part", [Mode(), OwnDropout(), nn.Identity()])
-def test_what_draws_nothing_is_told_once(part: nn.Module) -> None:
-    (said,) = told(part)
+@pytest.mark.parametrize("kind", [Mode, OwnDropout, nn.Identity])
+def test_what_draws_nothing_is_told_once(kind: type[nn.Module]) -> None:
+    (said,) = told(kind())
     assert isinstance(said, EvaluationKeptStill)
 
 

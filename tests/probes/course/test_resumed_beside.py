@@ -1,6 +1,7 @@
 """A resume tells of the scalers and random states that were resumed with the optimizer."""
 
 import copy
+import functools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -29,12 +30,17 @@ class Training:
         self.scaler.update()
 
 
-BEFORE = Training()
-for _ in range(3):
-    BEFORE.step()
+@functools.cache
+def saved() -> dict[str, Any]:
+    """Train for three steps, and return the states of the optimizer and the scaler."""
+    before = Training()
+    for _ in range(3):
+        before.step()
+    return {"optimizer": before.optimizer.state_dict(), "scaler": before.scaler.state_dict()}
 
 
 def told(program: Callable[[], object]) -> list[tuple[int, ResumedBeside]]:
+    saved()  # while nobody watches
     lines: list[Line] = []
     pulse = Pulse([ResumedBesideSampler], line=lines.append, every=1000)
     with pulse:
@@ -50,9 +56,9 @@ def told(program: Callable[[], object]) -> list[tuple[int, ResumedBeside]]:
 
 def resume(*, scaler_too: bool) -> Training:
     after = Training()
-    after.optimizer.load_state_dict(copy.deepcopy(BEFORE.optimizer.state_dict()))
+    after.optimizer.load_state_dict(copy.deepcopy(saved()["optimizer"]))
     if scaler_too:
-        after.scaler.load_state_dict(BEFORE.scaler.state_dict())
+        after.scaler.load_state_dict(saved()["scaler"])
     after.step()
     return after
 
