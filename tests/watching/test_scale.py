@@ -4,6 +4,8 @@ import gc
 
 import torch
 
+from stepscope.catalogue import every_rule
+from stepscope.core import Status
 from stepscope.watching.watched import Watched
 from tests.watching.conftest import Kept, Loop
 
@@ -62,3 +64,22 @@ def test_optimizers_that_are_made_for_each_batch_are_kept_no_more_of() -> None:
         late = inner(1500)
     assert watched.step == 1700
     assert late - early < 1000
+
+
+def test_a_model_of_ten_thousand_modules_is_watched_and_judged() -> None:
+    def block() -> torch.nn.Sequential:
+        return torch.nn.Sequential(torch.nn.Linear(2, 2), *(torch.nn.Identity() for _ in range(98)))
+
+    model = torch.nn.Sequential(*(block() for _ in range(100)))
+    assert len(list(model.modules())) == 10_001
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    kept = Kept()
+    with Watched("train.py", rules=every_rule(), keeper=kept) as watched:
+        for _ in range(22):
+            optimizer.zero_grad()
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+    assert (watched.step, watched.faults, watched.windows_judged) == (22, [], 1)
+    numbers = [sum(map(len, line.numbers.values())) for line in kept.lines]
+    assert max(numbers) < 500  # of a line: it names parts of the model, not all its modules
+    assert not any(outcome.status is Status.CRASHED for outcome in watched.outcomes())
