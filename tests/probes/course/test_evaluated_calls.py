@@ -111,3 +111,20 @@ def test_calls_on_other_data_are_not_compared() -> None:
 def test_a_pair_is_told_once_in_an_evaluation_and_a_few_times_in_a_run() -> None:
     found = told(with_each({"tail": True}, {"tail": False}), epochs=TIMES + 2)
     assert len({each.evaluated for each in found}) == len(found) <= TIMES
+
+
+def test_where_a_fault_ends_the_watching_within_an_evaluation_no_hook_stays() -> None:
+    net = Branches()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    train, valid = (DataLoader(TensorDataset(torch.randn(4, 3)), batch_size=2) for _ in range(2))
+    with Pulse([EvaluationSampler], line=lambda _: None, every=1000) as pulse:
+        for (batch,) in train:
+            net(batch).square().mean().backward()
+            optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            for (batch,) in valid:
+                net(batch)
+                assert bool(torch_module._has_any_global_hook()) is not pulse.run.over
+                pulse.run.unpatch()  # nobody is told of an end then
+                assert not torch_module._has_any_global_hook()

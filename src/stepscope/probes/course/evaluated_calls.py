@@ -65,7 +65,7 @@ class EvaluatedCalls:
 
     def pass_began(self) -> None:
         """Listen again: what selects may change from one pass over the data to the next."""
-        if self._module is not None and len(self._calls) < MOST:
+        if self._module is not None and len(self._calls) < MOST and not self._run.over:
             self._listened = 0
             if self._hook is None:
                 self._hook = register_module_forward_hook(self._returned, with_kwargs=True)

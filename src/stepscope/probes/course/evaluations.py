@@ -82,9 +82,9 @@ class EvaluationSampler(Sampler):
             run.patch(region, "__enter__", self._around_enter, is_inert=True)
         handle = optimizer_hooks.register_optimizer_step_pre_hook(self._before_step)
         run.on_end(handle.remove)
-        run.on_end(self._disarm)
-        run.before_export.append(self._disarm)
-        run.before_export.append(self._looks.stop)
+        for take_hooks_away in (self._disarm, self._looks.stop):
+            run.on_end(take_hooks_away)
+            run.before_export.append(take_hooks_away)
 
     def gradients_ready(self, optimizer: Optimizer) -> None:
         """See whether what it moves is in evaluation mode."""
