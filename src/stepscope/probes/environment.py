@@ -171,8 +171,13 @@ def dataset_size(dataset: Any) -> int | None:
     """Return the number of samples; None where it is not known for sure."""
     if isinstance(dataset, torch.utils.data.IterableDataset):
         return None  # its length may be a promise, and to ask may be to count
+    return length(dataset)
+
+
+def length(sized: Any) -> int | None:
+    """Return how many it says it holds; a loader or data set of the program's own need not know."""
     try:
-        return len(dataset)
+        return len(sized)
     except (TypeError, NotImplementedError):
         return None
 

@@ -13,7 +13,7 @@ from stepscope.evidence.environment import Loader
 from stepscope.probes.course.copied_generators import copied_generators
 from stepscope.probes.course.notes import Notes
 from stepscope.probes.course.sampler import Sampler
-from stepscope.probes.environment import loader_facts
+from stepscope.probes.environment import length, loader_facts
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.looking import Lookout
 
@@ -82,7 +82,7 @@ class CoverageSampler(Sampler):
                 number=number,
                 dataset=facts.dataset,
                 size=facts.size,
-                batches=None if facts.size is None else _length(loader),
+                batches=None if facts.size is None else length(loader),
                 batch_size=facts.batch_size,
                 workers=facts.workers,
                 shuffled=facts.shuffled,
@@ -134,11 +134,3 @@ class CoverageSampler(Sampler):
             self.notes.number(SUBJECT, f"{number}.passes", count.passes)
             self.notes.number(SUBJECT, f"{number}.longest", count.longest)
             self.notes.number(SUBJECT, f"{number}.fed", count.fed)
-
-
-def _length(loader: Any) -> int | None:
-    """Return the batches of a pass; a sampler of the program's own need not know."""
-    try:
-        return len(loader)
-    except (TypeError, NotImplementedError):
-        return None
