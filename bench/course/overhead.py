@@ -1,11 +1,15 @@
 """What a whole run costs under `stepscope run`: step time, memory and start, by ratios.
 
     python -m bench.course.overhead [--models NAME...] [--sides NAME...] [--starts N] [--blocks N]
+    python -m bench.course.overhead --memory --warm-up 6 --blocks 1 --steps 1 --models resnet50_224
 
 Each side is a process of its own that trains the same model; they take blocks of steps in turn, so
 that whatever else the machine does meets all of them. Two processes of one program may differ by
 some percent for as long as they live, by where their memory came to lie: all are started several
 times, and a second plain one shows how far. Times are processor times.
+
+With `--memory` the heap is kept from what it does to the peak: glibc maps each tensor of its own,
+and gives it back when it is freed. What is resident is then what lives; times are not worth noting.
 """
 
 import argparse
@@ -64,7 +68,7 @@ class Side:
         self.process.communicate("\n")
 
 
-def environment(folder: str) -> dict[str, str]:
+def environment(folder: str, *, maps_tensors: bool) -> dict[str, str]:
     """Keep compiled files, as an installed package has them, and one policy of memory.
 
     Else glibc raises its threshold for `mmap` with what was freed before, which may differ between
@@ -72,7 +76,7 @@ def environment(folder: str) -> dict[str, str]:
     """
     ours = {
         "PYTHONPYCACHEPREFIX": f"{folder}/compiled",
-        "MALLOC_MMAP_THRESHOLD_": str(2**25),
+        "MALLOC_MMAP_THRESHOLD_": str(2**16 if maps_tensors else 2**25),
         "MALLOC_TRIM_THRESHOLD_": str(2**29),
     }
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -95,7 +99,11 @@ def begin(name: str, model: str, arguments: argparse.Namespace, folder: str) -> 
         stdout=subprocess.PIPE,
         stderr=None if arguments.show else subprocess.DEVNULL,
         text=True,
-        env={**environment(folder), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        env={
+            **environment(folder, maps_tensors=arguments.memory),
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+        },
     )
     side = Side(name, process)
     side.start_s = side.answer()["imported"]
@@ -127,6 +135,7 @@ def tell(model: str, starts: list[list[Side]]) -> None:
     for sides in list(zip(*starts, strict=True))[1:]:
         pairs = list(zip(sides, plain, strict=True))
         memory = [side.peak_kib / other.peak_kib for side, other in pairs]
+        more_mib = median((side.peak_kib - other.peak_kib) / 1024 for side, other in pairs)
         first = median(side.first_s - other.first_s for side, other in pairs)
         start = median(side.start_s - other.start_s for side, other in pairs)
         cells = (
@@ -134,7 +143,7 @@ def tell(model: str, starts: list[list[Side]]) -> None:
             spread([ratio(side, other, median) for side, other in pairs]),
             spread([ratio(side, other, mean) for side, other in pairs]),
             f"{first:+.2f} s",
-            spread(memory),
+            f"{spread(memory)}, {more_mib:+.0f} MiB",
             f"{start:+.2f} s",
         )
         print(f"| {' | '.join(cells)} |", flush=True)
@@ -161,6 +170,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="of a block; 0: by the model")
     parser.add_argument("--warm-up", type=int, default=WARM_UP, help="steps before the first block")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--memory", action="store_true", help="measure memory alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="what the sides say on stderr")
     arguments = parser.parse_args()
