@@ -4,8 +4,9 @@
 
 PYTHON is an interpreter that has traincheck (0.2.0 was measured) besides torch and torchvision.
 TrainCheck learns invariants from a full trace of the program first; its selective mode then traces
-what they need. It rewrites the program and starts it by itself: so the sides are whole processes,
-in turn, which say the processor time of each of their steps.
+what they need, in ten steps and then in every tenth: the mean is told too, over whole tens of
+steps. It rewrites the program and starts it by itself, so the sides are whole processes, in turn,
+which say the processor time of each of their steps.
 
 On a machine without a GPU, a torch that was built for CUDA raises RuntimeError at lookups that
 `traincheck.utils.safe_getattr` does not expect; it had to be made to return the default there.
@@ -17,8 +18,11 @@ import re
 import subprocess
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
+
+from bench.course.overhead import spread
 
 PROGRAM = """\
 import json
@@ -49,7 +53,8 @@ def main():
 if __name__ == "__main__":
     main()
 """
-WARM_UP = 5  # steps that are left out: windows and first allocations
+WARM_UP = 20  # steps that are left out: both look at the first ones closely
+STEPS = 80
 
 
 def ran(command: list[str], folder: Path) -> str:
@@ -66,12 +71,13 @@ def ran(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def step_s(output: str) -> float:
-    """Return the median of a step, from what the program has printed."""
+def step_s(output: str) -> list[float]:
+    """Return the seconds of each step, from what the program has printed."""
     said = re.search(r"\[[\d., e-]+\]", output)
     if said is None:
         raise RuntimeError(f"no times were printed: {output[-900:]}")
-    return median(json.loads(said.group())[WARM_UP:])
+    seconds: list[float] = json.loads(said.group())
+    return seconds
 
 
 def collect(python: str, program: str, output: str, *more: str) -> list[str]:
@@ -86,11 +92,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     python, rounds = arguments.python, range(arguments.rounds)
-    times: dict[str, list[float]] = {}
+    times: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "reference.py").write_text(PROGRAM.format(steps=10))
-        (folder / "train.py").write_text(PROGRAM.format(steps=30))
+        (folder / "train.py").write_text(PROGRAM.format(steps=STEPS))
         traced = ran(collect(python, "reference.py", "reference"), folder)
         learn = [python, "-m", "traincheck.infer_engine", "-f", "reference", "-o", "learnt.json"]
         ran(learn, folder)
@@ -102,16 +108,18 @@ def main() -> None:
                 "TrainCheck, selective": selective,
             }
             for side in sides if turn % 2 else reversed(sides):
-                times.setdefault(side, []).append(step_s(ran(sides[side], folder)))
+                times.setdefault(side, []).append(step_s(ran(sides[side], folder))[WARM_UP:])
     plain = times.pop("plain")
+    usual = median(chain.from_iterable(plain))
     print(
-        f"a step takes {1000 * median(plain):.3g} ms; TrainCheck's full trace, once: "
-        f"{step_s(traced) / median(plain):.3g} times as long"
+        f"a step takes {1000 * usual:.3g} ms; TrainCheck's full trace, once: "
+        f"{median(step_s(traced)) / usual:.3g} times as long"
     )
-    print("| side | median step |\n|---|---|")
+    print("| side | median step | mean step |\n|---|---|---|")
     for side, seconds in times.items():
-        ratios = [own / other for own, other in zip(seconds, plain, strict=True)]
-        print(f"| {side} | {median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f}) |")
+        pairs = list(zip(seconds, plain, strict=True))
+        medians, means = ([of(own) / of(other) for own, other in pairs] for of in (median, mean))
+        print(f"| {side} | {spread(medians)} | {spread(means)} |")
 
 
 if __name__ == "__main__":
