@@ -9,6 +9,12 @@ evaluated, and where the choice came from is not known. Or, a warning: between t
 best file was written, each time, one data set and no other was evaluated, and the program itself
 calls it the test set: by the names of variables, or as the data set's own split.
 
+The same of a checkpoint that a framework keeps as the best, whatever its name: Lightning's
+`ModelCheckpoint`, the Trainer of Transformers, MMEngine's `CheckpointHook`. Warning: it is told to
+keep the smallest value of what is better the larger it is, or the other way round, as the name of
+the metric says; or Lightning's goes by a number that the training step logs, and no validation,
+though there is one, or that of the last mini-batch. Note: so it does where there is none.
+
 ## Why it matters
 The loss of a mini-batch says which batch was easy. The loss on training data falls while the model
 overfits: the last checkpoint is then the best one by construction. What is reported as the best
@@ -17,8 +23,10 @@ is no longer that of unseen data, the more so the more often one chose.
 
 ## What to do
 Evaluate on held-out data at the end of each epoch, and keep the checkpoint with the best metric.
-Compare in the metric's direction: larger is better for an accuracy, smaller for a loss. Take a part
-of the training data for the choice, and the test set once, at the end.
+Compare in the metric's direction: larger is better for an accuracy, smaller for a loss
+(`ModelCheckpoint` keeps the smallest where no `mode` is given; Transformers keeps the largest of
+all whose name does not end in "loss"). Take a part of the training data for the choice, and the
+test set once, at the end.
 
 ## Limits
 Only files written by `torch.save` or safetensors under a name are judged, in a run whose steps are
@@ -28,7 +36,10 @@ what the choice goes by, and nothing is judged. Which loss a step had is known f
 only. A test set is one that a variable, or a key, calls so where its DataLoader is asked for a
 batch, and nothing calls otherwise; or that says so itself (`split="test"`, torchvision's
 `train=False`). Held-out data that comes from no DataLoader is not seen beside it, and files whose
-name speaks of validation are left alone.
+name speaks of validation are left alone. So is a metric of the training step that does, and a
+`ModelCheckpoint` that keeps all, or has another beside it that goes by another metric. What is
+logged at the end of an epoch may come from anywhere, and a metric whose name says neither that it
+rises nor that it falls may be a count of steps, or a reward.
 
 ## Sources
 - Prechelt, "Early Stopping - But When?" (1998): why the training error cannot choose.
@@ -41,6 +52,7 @@ from itertools import pairwise
 from pathlib import PurePath
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Related, Severity, Watch, rule
+from stepscope.evidence.course.best_kept import BestKept, BestsKept, larger_is_better
 from stepscope.evidence.course.coverage import LoaderBeginnings
 from stepscope.evidence.course.endings import Endings
 from stepscope.evidence.course.evaluations import Evaluations, PassBelongs, PassesInSteps
@@ -59,7 +71,8 @@ WORSE = 2  # times on end that a metric gets worse
 
 @rule("CKP008", Severity.WARNING)
 def selected_by_training_loss(
-    saves: Saves,
+    saves: Saves | None,
+    bests: BestsKept | None,
     loaders: LoaderBeginnings | None,
     evaluations: Evaluations | None,
     passes: PassesInSteps | None,
@@ -69,13 +82,24 @@ def selected_by_training_loss(
     endings: Endings | None,
 ) -> Findings:
     known = math.inf if endings is not None else progress.step  # evaluations are told a step later
-    best = [(step, each) for step, each in saves.seen if _is_best(each) and step < known]
-    if not best:
-        raise NotJudged("no file with trained parameters was written under a name that says best")
+    saved = saves.seen if saves is not None else ()
+    best = [(step, each) for step, each in saved if _is_best(each) and step < known]
+    chosen = [(step, each) for step, each in bests.seen if step < known] if bests else []
+    if not best and not chosen:
+        raise NotJudged("no checkpoint was kept as the best, by its name or by a framework")
+    by_setting: dict[str, list[tuple[int, BestKept]]] = {}
+    for step, choice in chosen:
+        by_setting.setdefault(choice.by, []).append((step, choice))
+    for choices in by_setting.values():
+        yield from _told_to_choose(choices[-1][1])
     wrong = list(_wrong_direction(best))
     yield from wrong
     if held_out is not None:
-        yield from _on_the_test_set(best, held_out)
+        yield from _on_the_test_set(
+            [(step, _template(each), each) for step, each in best], held_out
+        )
+        for by, choices in by_setting.items():
+            yield from _on_the_test_set([(step, by, each) for step, each in choices], held_out)
     seen = evaluations.seen if evaluations is not None else ()
     evaluated = [each.evaluated for _, each in seen]
     first = min(filter(None, evaluated), default=math.inf)  # at step 0: a look if it works at all
@@ -100,6 +124,37 @@ def _name(saved: Saved) -> str:
     return PurePath(saved.path).name.lower()
 
 
+def _template(saved: Saved) -> str:
+    return re.sub(r"\d+", "#", PurePath(saved.path).name)
+
+
+def _told_to_choose(choice: BestKept) -> Iterator[Finding]:
+    """Judge what a framework is told to choose by, from its settings."""
+    better = larger_is_better(choice.metric)
+    if better is not None and better != choice.larger:
+        yield Finding(
+            subject=choice.by,
+            message=f"keeps the worst as the best, as {choice.metric} is better"
+            f" the {'larger' if better else 'smaller'} it is",
+            measured=f"the {'largest' if choice.larger else 'smallest'} value chooses",
+            expected=choice.right,
+            at=choice.at,
+        )
+    measures = better is not None and not OTHER.search(choice.metric.lower())  # no count of steps
+    if choice.is_from_training and choice.decides and measures:
+        is_known = choice.is_of_one_batch or choice.validates
+        yield Finding(
+            subject=choice.by,
+            message="chooses the best checkpoint by "
+            + ("a single mini-batch" if choice.is_of_one_batch else "the training data"),
+            measured=f"{choice.metric} is logged by the training step, and by no validation"
+            + ("" if choice.validates else ", as there is none"),
+            expected="a metric that is logged in the validation",
+            at=choice.at,
+            severity=None if is_known else Severity.NOTE,
+        )
+
+
 def _not_evaluated(blind: list[tuple[int, Saved]], losses: LossCurves | None) -> Finding:
     last = blind[-1][1]
     steps = ", ".join(str(step) for step, _ in blind[:8])
@@ -115,7 +170,7 @@ def _not_evaluated(blind: list[tuple[int, Saved]], losses: LossCurves | None) ->
         step, number = by_chance[0]
         measured += f"; {number} in its name is the loss of the mini-batch of step {step - 1}"
     return Finding(
-        subject=re.sub(r"\d+", "#", PurePath(last.path).name),
+        subject=_template(last),
         message=(
             "is kept as the best by the loss of one mini-batch"
             if by_chance
@@ -152,23 +207,28 @@ def _wrong_direction(best: list[tuple[int, Saved]]) -> Iterator[Finding]:
             )
 
 
-def _on_the_test_set(best: list[tuple[int, Saved]], held_out: HeldOutPasses) -> Iterator[Finding]:
+def _on_the_test_set(
+    best: list[tuple[int, str, Saved | BestKept]], held_out: HeldOutPasses
+) -> Iterator[Finding]:
+    """Judge choices, each with its step and what it is called."""
     by_step: dict[int, list[HeldOutPass]] = {}
     for _, each in held_out.seen:
         by_step.setdefault(each.evaluated, []).append(each)
-    chosen_by = [each for step, _ in best for each in by_step.get(step, ())]
-    is_known = all(step in by_step for step, _ in best)
-    is_named_otherwise = any(OTHER.search(_name(each)) for _, each in best)
+    chosen_by = [each for step, *_ in best for each in by_step.get(step, ())]
+    is_known = all(step in by_step for step, *_ in best)
+    files = [name for _, name, each in best if isinstance(each, Saved)]  # Lightning calls it val_
+    is_named_otherwise = any(OTHER.search(name.lower()) for name in files)
     is_test = len({each.data for each in chosen_by}) == 1 and all(
         each.called_test for each in chosen_by
     )
     if is_known and is_test and not is_named_otherwise:
-        last, data = best[-1][1], chosen_by[-1]
+        (_, name, last), data = best[-1], chosen_by[-1]
         yield Finding(
-            subject=re.sub(r"\d+", "#", PurePath(last.path).name),
-            message="is kept as the best, where nothing but the test set is evaluated",
+            subject=name,
+            message=("is kept as" if isinstance(last, Saved) else "chooses")
+            + " the best, where nothing but the test set is evaluated",
             measured=(
-                f"written after {', '.join(str(step) for step, _ in best[:8])} steps, and"
+                f"written after {', '.join(str(step) for step, *_ in best[:8])} steps, and"
                 f" {data.kind} ({data.size} samples), {data.called_test}, evaluated there"
             ),
             expected="a choice by other held-out data",
@@ -271,6 +331,18 @@ def passes_when_the_file_says_that_it_was_validation(_: Watch) -> None:
     _chosen(by="test", saved="best_val.pth")
 
 
+def fails_when_a_framework_keeps_the_smallest_accuracy(watch: Watch) -> None:
+    watch.saw(_choices("val_acc", larger=False))
+
+
+def fails_when_a_framework_goes_by_the_loss_of_the_training_step(watch: Watch) -> None:
+    watch.saw(_choices("train_loss", larger=False, is_from_training=True))
+
+
+def passes_when_a_framework_keeps_the_largest_accuracy(watch: Watch) -> None:
+    watch.saw(_choices("val_acc", larger=True))
+
+
 def skips_when_no_file_is_called_the_best(_: Watch) -> None:
     _trained(saved="last_loss{:.4f}.pth")
 
@@ -305,3 +377,13 @@ def _saves(*paths: str) -> Saves:
         for step, path in enumerate(paths, 1)
     )  # fmt: skip
     return Saves(seen=seen, count=len(seen))
+
+
+def _choices(metric: str, *, larger: bool, is_from_training: bool = False) -> BestsKept:
+    mode, other = ("max", "min") if larger else ("min", "max")
+    choice = BestKept(
+        by=f"ModelCheckpoint(monitor={metric!r}, mode={mode!r})", metric=metric, larger=larger,
+        right=f"mode={other!r}", is_from_training=is_from_training, is_of_one_batch=False,
+        validates=True, decides=True, at=Place(file="train.py", line=60),
+    )  # fmt: skip
+    return BestsKept(seen=((10, choice),), count=1)
