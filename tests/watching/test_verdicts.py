@@ -6,6 +6,7 @@ import pytest
 
 from stepscope.core import Finding, Findings, NotJudged, Place, Recording, Severity, rule
 from stepscope.core.report import Status
+from stepscope.evidence.checkpoints import Checkpoints
 from stepscope.evidence.course.progress import Progress
 from stepscope.evidence.environment import Beginning
 from stepscope.evidence.optimizers import Optimizers
@@ -100,6 +101,22 @@ def test_why_it_could_not_judge_is_said_rather_than_that_the_beginning_is_past()
     verdicts.judge([of_a_beginning], so_far(9), 9)
     (outcome,) = verdicts.outcomes()
     assert (outcome.status, outcome.reason) == (Status.SKIPPED, "three is no number")
+
+
+def test_why_no_checkpoint_could_be_judged_is_not_that_the_start_is_past() -> None:
+    @rule("TST009", Severity.ERROR)
+    def of_loads(progress: Progress, checkpoints: Checkpoints) -> Findings:
+        if not checkpoints.loads:
+            raise NotJudged("nothing was loaded")
+        return ()
+
+    verdicts = Verdicts([of_loads])
+    start = so_far(3)
+    start.add(Checkpoints(tried=(), loads=()))
+    verdicts.judge([of_loads], start, 3)
+    verdicts.judge([of_loads], so_far(9), 9)
+    (outcome,) = verdicts.outcomes()
+    assert outcome.reason == "nothing was loaded"
 
 
 def test_a_crash_outweighs_a_pass_and_is_outweighed_by_a_finding() -> None:

@@ -55,6 +55,11 @@ class LiveRun:
         """The live optimizers, in the order in which they were made."""
         return list(self._optimizers)
 
+    @property
+    def optimizers_made(self) -> int:
+        """How many there were, dead ones counted."""
+        return self._made
+
     def optimizer_made(self, optimizer: torch.optim.Optimizer) -> Made:
         """Take note of an optimizer that may be new."""
         made = self._optimizers.get(optimizer)

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from stepscope.core import Place
+from stepscope.probes.notebook import cell_of
 
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"
 _RULES = f"{_OURS}rules{os.sep}"  # examples are programs that are observed
 _LIBRARIES = tuple({path + os.sep for name, path in sysconfig.get_paths().items() if "lib" in name})
+_TYPED = ("<ipython-input", "<python-input", "<stdin>")  # by a person, into a shell
 _kinds: dict[CodeType, int] = {}  # code objects are immutable: what they are is known once
 
 MACHINERY, LIBRARY, PROGRAM = 0, 1, 2
@@ -31,7 +33,7 @@ def kind_of(code: CodeType) -> int:
 
 def kind_of_file(file: str) -> int:
     """Tell the same of a source file."""
-    if file.startswith(_RULES):
+    if file.startswith((_RULES, *_TYPED)):
         return PROGRAM
     if file.startswith((_TORCH, _OURS, "<")) or file == contextlib.__file__:
         return MACHINERY
@@ -67,4 +69,4 @@ def forget_variables(frame: FrameType, held: Any) -> None:
 
 def place_of(code: CodeType, line: int) -> Place:
     """Name a line of a code object."""
-    return Place(file=code.co_filename, line=line, function=code.co_qualname)
+    return Place(file=cell_of(code.co_filename), line=line, function=code.co_qualname)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from stepscope.core import Evidence, Finding, Recording, Rule, Severity, judge
 from stepscope.core.report import Outcome, Status
+from stepscope.evidence.checkpoints import Checkpoints
 from stepscope.evidence.environment import Beginning
 
+_BEGINNINGS = (Beginning.obtained_by, Checkpoints.obtained_by)
 _WORST = (Status.FAILED, Status.CRASHED, Status.PASSED, Status.SKIPPED)
 
 
@@ -74,7 +76,7 @@ class Verdicts:
 
     def _keep(self, outcome: Outcome) -> None:
         known = self._outcomes.get(outcome.rule.code)
-        if known is not None and Beginning.obtained_by in outcome.reason:
+        if known is not None and any(each in outcome.reason for each in _BEGINNINGS):
             return  # asked again when the beginning is past, it has nothing to add
         if known is None or _WORST.index(outcome.status) <= _WORST.index(known.status):
             self._outcomes[outcome.rule.code] = outcome

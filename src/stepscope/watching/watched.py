@@ -175,6 +175,10 @@ class Watched:
         if self._window is not None:
             self._window.is_beginning = False
 
+    def placed(self, rank: int, world_size: int) -> None:
+        """Take note of which rank this is, where that was not known before."""
+        self._rank, self._world_size = rank, world_size
+
     def __enter__(self) -> Self:
         OBSERVER.present = self
         self._pulse.__enter__()

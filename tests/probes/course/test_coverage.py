@@ -5,10 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset, get_worker_info
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    TensorDataset,
+    get_worker_info,
+)
 
 from stepscope.evidence.course.coverage import LoaderBegan
 from stepscope.evidence.course.line import Line
+from stepscope.evidence.course.repeated_orders import OrderRepeated
 from stepscope.probes.course.copied_generators import copied_generators
 from stepscope.probes.course.coverage import CoverageSampler
 from stepscope.probes.course.pulse import Pulse
@@ -102,3 +109,39 @@ class Rows(Dataset[float]):
 
     def __getitem__(self, index: int) -> float:
         return self.crops[index]
+
+
+def alike(loop: Any) -> list[OrderRepeated]:
+    told = [each for line in watched(loop) for each in line.happened]
+    return [each for each in told if isinstance(each, OrderRepeated)]
+
+
+def test_three_passes_that_are_shuffled_from_one_state_are_told_of_once() -> None:
+    def loop(optimizer: torch.optim.Optimizer) -> None:
+        generator = torch.Generator()
+        loader = DataLoader(ROWS, 4, shuffle=True, generator=generator)
+        for _ in range(5):
+            generator.manual_seed(3)
+            train(loader, optimizer)
+
+    (told,) = alike(loop)
+    assert (told.loader, told.passes, told.own_generator) == (0, 3, True)
+
+
+def test_a_sampler_that_draws_elsewhere_is_left_alone_though_the_seed_is_set_anew() -> None:
+    def loop(optimizer: torch.optim.Optimizer) -> None:
+        sampler = RandomSampler(ROWS, generator=torch.Generator())
+        for _ in range(4):
+            torch.manual_seed(3)
+            train(DataLoader(ROWS, 4, sampler=sampler), optimizer)
+
+    assert alike(loop) == []
+
+
+def test_passes_without_a_step_between_them_are_no_epochs() -> None:
+    def loop(_: torch.optim.Optimizer) -> None:
+        for _pass in range(4):
+            torch.manual_seed(3)
+            list(DataLoader(ROWS, 4, shuffle=True))
+
+    assert alike(loop) == []

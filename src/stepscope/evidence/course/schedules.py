@@ -40,6 +40,10 @@ class SchedulePositions(Evidence, frozen=True, kw_only=True):
     subject: ClassVar[str] = "schedule"
     series: dict[str, Series]
 
+    def knows(self, number: int) -> bool:
+        """Tell whether a sampled step has come since a scheduler took its first."""
+        return str(number) in self.series
+
     def of(self, number: int) -> int:
         """Return where a scheduler was seen last."""
         return int(self.series[str(number)].values[-1])

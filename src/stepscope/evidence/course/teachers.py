@@ -8,6 +8,7 @@ from stepscope.evidence.course.series import Series
 
 GAP, WALK, FOLLOWED = "gap", "walk", "followed"
 STATISTICS, STUDENT_STATISTICS = "statistics", "student statistics"
+ASLEEP = "asleep"
 
 
 class TeacherFound(Happening, frozen=True, kw_only=True):
@@ -33,7 +34,8 @@ class TeacherCurves(Evidence, frozen=True, kw_only=True):
     Read from evenly spread elements. `gap` is the distance between teacher and student, `walk` and
     `followed` those of the student and of the teacher from where they were first seen, each as a
     share of the student's norm. `statistics` and `student statistics` say by how much the running
-    statistics are away from where they were first seen, as Euclidean norms.
+    statistics are away from where they were first seen, as Euclidean norms. `asleep` is 1 where the
+    teacher, called by itself since the step before, had all layers with such in evaluation mode.
     """
 
     obtained_by: ClassVar[str] = "an untrained copy of a trained module"

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from stepscope.evidence.course.coverage import LoaderBegan
+from stepscope.evidence.course.repeated_orders import OrderRepeated
 from stepscope.evidence.environment import Loader
 from stepscope.probes.course.copied_generators import copied_generators
 from stepscope.probes.course.notes import Notes
@@ -16,9 +17,11 @@ from stepscope.probes.course.sampler import Sampler
 from stepscope.probes.environment import length, loader_facts
 from stepscope.probes.live_run import LiveRun
 from stepscope.probes.looking import Lookout
+from stepscope.probes.source_lines import PROGRAM, running_line
 
 SUBJECT = "coverage"
 MOST = 32  # loaders that are counted
+ALIKE = 3  # passes on end
 
 
 @dataclass(slots=True)
@@ -29,6 +32,8 @@ class _Count:
     passes: int = 0
     longest: int = 0
     fed: int = 0
+    alike: int = 0  # passes on end that were shuffled from one state
+    began: tuple[int | None, int, int] = (None, 0, 0)  # the last: its seed, steps, optimizers made
 
 
 @dataclass(slots=True)
@@ -65,6 +70,9 @@ class CoverageSampler(Sampler):
                     number = self._loaders.get(loader, MOST)
                 if number < MOST:
                     self._counts[number].passes += 1
+                    if type(loader.sampler) is RandomSampler:
+                        with self._lookout.looking():
+                            self._compare(loader, iterator, number)
                     self._passes[iterator] = _Pass(number)
             return iterator
 
@@ -95,6 +103,31 @@ class CoverageSampler(Sampler):
                 at=facts.at,
             )
         )
+
+    def _compare(self, loader: Any, iterator: Any, number: int) -> None:
+        """Tell of passes that are shuffled alike.
+
+        An iterator draws a seed for its workers before its sampler draws: where one is drawn again,
+        so is all that follows. Persistent workers keep theirs.
+        """
+        is_plain = type(loader.batch_sampler) in {BatchSampler, type(None)}
+        is_one = loader.sampler.generator is loader.generator and not loader.persistent_workers
+        seed = iterator._base_seed if is_plain and is_one else None
+        count = self._counts[number]
+        before, steps, made = count.began
+        began = seed, self.run.step, self.run.optimizers_made
+        is_same = seed is not None and seed == before
+        count.alike = count.alike + 1 if is_same and began[1] > steps and began[2] == made else 1
+        count.began = began
+        if count.alike == ALIKE:
+            self.notes.happen(
+                OrderRepeated(
+                    loader=number,
+                    passes=ALIKE,
+                    own_generator=loader.generator is not None,
+                    at=running_line(PROGRAM),
+                )
+            )
 
     def _around_next(self, advance: Callable[..., Any]) -> Callable[..., Any]:
         def observed(iterator: Any) -> Any:

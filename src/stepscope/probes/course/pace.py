@@ -5,6 +5,8 @@ import math
 EVERY = 10  # at most one step in so many, after the first ones
 FIRST = 20  # steps of which each is sampled
 SHARE = 0.005  # of the time of the run, for sampling
+ALLOWED_S = 0.1  # once in a run: a short one would show nothing but its beginning
+SOONER = 10  # while that lasts: a step after each tenth of those taken
 MEMORY = 0.9  # of the average of times, per step
 PAUSE = 2.0  # times the average: what takes longer is no step, but a step and something else
 
@@ -19,6 +21,7 @@ class Pace:
         self._every = every
         self._next = 0
         self.step_s = 0.0  # average time of a step
+        self._allowed_s = ALLOWED_S
         self._last: float | None = None
 
     def stepped(self, step: int, now: float, looked_s: float) -> bool:
@@ -44,4 +47,8 @@ class Pace:
         if step + 1 < FIRST:
             return step + 1
         affordable = math.ceil(looked_s / (SHARE * self.step_s)) if self.step_s else EVERY
-        return step + max(EVERY, affordable)
+        wanted = max(EVERY, affordable)
+        if wanted > (sooner := step // SOONER) and looked_s <= self._allowed_s:
+            self._allowed_s -= looked_s
+            wanted = max(1, sooner)
+        return step + wanted

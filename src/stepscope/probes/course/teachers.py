@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stepscope.evidence.course.teachers import (
+    ASLEEP,
     FOLLOWED,
     GAP,
     STATISTICS,
@@ -21,6 +22,7 @@ from stepscope.probes.course.rarely import FIRST, Rarely
 from stepscope.probes.course.sampler import Sampler
 from stepscope.probes.fingerprints import readable
 from stepscope.probes.live_run import LiveRun
+from stepscope.probes.modules import keeps_statistics
 
 SUBJECT = "teacher"
 MOST, CANDIDATES = 4, 32  # teachers in a run, and pairs that are compared to find them
@@ -36,6 +38,7 @@ class _Pair:
         self.first = [read(each, parameters=True) for each in (teacher, student)]
         self.statistics = [read(each, parameters=False) for each in (teacher, student)]
         self.name = ""  # while it is not sure that it is a teacher
+        self.is_called = False  # in this step, by itself and in evaluation mode
 
 
 class TeacherSampler(Sampler):
@@ -50,14 +53,26 @@ class TeacherSampler(Sampler):
         self._step = -1
         self._looks = 0
 
+    def model_returned(self, module: nn.Module, output: object) -> None:  # noqa: ARG002
+        """Take note of teachers that are called."""
+        for pair in self._pairs:
+            if pair.name and pair.teacher() is module and not pair.is_called:
+                pair.is_called = not any(
+                    each.training for each in module.modules() if keeps_statistics(each)
+                )
+
     def gradients_ready(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
         """Look, when it is time to."""
         if self._step == self.run.step:
             return
         self._step = self.run.step
         self._arrivals.hand_on()
-        if not self._rarely.is_due():
-            return
+        if self._rarely.is_due():
+            self._look()
+        for pair in self._pairs:
+            pair.is_called = False
+
+    def _look(self) -> None:
         self._looks += 1
         for pair in self._pairs:
             self._measure(pair)
@@ -103,6 +118,7 @@ class TeacherSampler(Sampler):
         ):
             found[STATISTICS] = (now[0] - pair.statistics[0]).norm()
             found[STUDENT_STATISTICS] = (now[1] - pair.statistics[1]).norm()
+            self.notes.number(SUBJECT, f"{pair.name} {ASLEEP}", float(pair.is_called))
         for what, value in found.items():
             self.notes.number(SUBJECT, f"{pair.name} {what}", value)
 

@@ -5,16 +5,19 @@ The file holds an optimizer's state, so it is meant to resume from. Warning: its
 have an `initial_lr`, which only a scheduler sets, and no scheduler's state is in the file; or, in a
 run that is watched, such a state was loaded into an optimizer, and at its first step afterwards no
 scheduler of it had been given a state or had taken a step; or a gradient scaler was in use that had
-scaled nothing before, and was given no state. Note: something else is not there that a resume would
+scaled nothing before, and was given no state. Or, a warning: a whole model was loaded from a file
+and no optimizer was given a state, and the run then writes its own model and optimizer to that very
+file. Note: something else is not there that a resume would
 want (random states, the epoch or step, the state of the optimizer's parameters, the pointer of a
 queue); in a run that is watched: no random state was set before the first step, or an average of
 the weights was, bit for bit, a copy of what it averages, and moved with it then.
 
 ## Why it matters
-A schedule that starts anew after a resume warms up again, or ends at another learning rate; data
-and dropout repeat what the first epochs saw. A scaler that begins anew leaves out steps until it
-has found its scale again, and an average forgets all that came before. The run goes on, and is not
-the run that was stopped.
+Without the moments of its optimizer the first steps are taken as if all had just begun: the loss
+jumps, and may not come back. A schedule that starts anew after a resume warms up again, or ends at
+another learning rate; data and dropout repeat what the first epochs saw. A scaler that begins anew
+leaves out steps until it has found its scale again, and an average forgets all that came before.
+The run goes on, and is not the run that was stopped.
 
 ## What to do
 Save what is missing next to the optimizer: `scheduler.state_dict()`, the epoch and step,
@@ -36,11 +39,13 @@ averages only those in modules are seen, of a class that the model has too.
 - https://docs.pytorch.org/docs/stable/notes/randomness.html
 """
 
+from collections.abc import Iterator
+from os.path import normpath
 from typing import Any
 
 import msgspec
 
-from stepscope.core import Finding, Findings, NotJudged, Related, Severity, Watch, rule
+from stepscope.core import Finding, Findings, NotJudged, Place, Related, Severity, Watch, rule
 from stepscope.evidence.checkpoint_file import (
     CheckpointFile,
     Counter,
@@ -49,8 +54,10 @@ from stepscope.evidence.checkpoint_file import (
     OptimizerFacts,
     TensorFacts,
 )
+from stepscope.evidence.checkpoints import Checkpoints, Load, OptimizerLoad
 from stepscope.evidence.course.resumed_beside import ResumesBeside
 from stepscope.evidence.course.resumes import SchedulesResumed
+from stepscope.evidence.course.saves import Saved, Saves
 from stepscope.evidence.course.teachers import FOLLOWED, TeacherCurves, TeachersFound
 
 
@@ -61,8 +68,12 @@ def resume_incomplete(
     beside: ResumesBeside | None,
     teachers: TeachersFound | None,
     curves: TeacherCurves | None,
+    checkpoints: Checkpoints | None,
+    saves: Saves | None,
 ) -> Findings:
-    if resumes is None and beside is None and file is None:
+    goes_on = list(_without_the_optimizer(checkpoints, saves)) if checkpoints and saves else []
+    yield from goes_on
+    if resumes is None and beside is None and file is None and not goes_on:
         raise NotJudged("needs a checkpoint file (`inspect`), or an optimizer that is resumed")
     if resumes is not None:
         yield from _started_anew(resumes)
@@ -83,6 +94,29 @@ def resume_incomplete(
     if others:
         names = ", ".join(each.what for each in others)
         yield _finding(file, names, "; ".join(each.why for each in others), Severity.NOTE)
+
+
+def _without_the_optimizer(checkpoints: Checkpoints, saves: Saves) -> Iterator[Finding]:
+    """Tell a resume from a start with other weights, by the file that the run goes on to write."""
+    for load in checkpoints.loads if not checkpoints.optimizer_loads else ():
+        is_whole = load.matched == load.total and not load.raised and not load.from_this_run
+        written = [
+            (step, each)
+            for step, each in saves.seen
+            if load.path and each.optimizers and normpath(each.path) == normpath(load.path)
+        ]
+        if is_whole and written:
+            step, saved = written[0]
+            yield Finding(
+                subject=f"the optimizer of {load.module or 'the model'}",
+                message="begins anew, while its model was resumed",
+                measured=f"all {load.total} tensors of the model came from {load.path}, to which"
+                f" the run wrote model and optimizer after {step} steps; no optimizer was given a"
+                " state",
+                expected="optimizer.load_state_dict(...) beside model.load_state_dict(...)",
+                at=load.at,
+                related=(Related("written here", saved.at),),
+            )
 
 
 def _started_anew(resumes: SchedulesResumed) -> Findings:
@@ -161,6 +195,40 @@ def fails_when_the_scheduler_is_not_in_the_file(watch: Watch) -> None:
 def fails_with_a_note_when_only_the_random_state_is_missing(watch: Watch) -> None:
     why = "data order, dropout and augmentation will not go on where they stopped"
     watch.saw(_saved(Lack(what="random state", why=why, is_proved=False)))
+
+
+def _goes_on(
+    *, read: str, written: str = "out/last.pth", matched: int = 4, with_optimizer: bool = False
+) -> tuple[Checkpoints, Saves]:
+    """Show a model that was loaded, and a file that the run wrote after 20 steps."""
+    load = Load(
+        module="Detector", path=read, strict=True, in_file=4, matched=matched, total=4,
+        matched_bytes=64, total_bytes=64, missing=(), unexpected=(), mismatched=(),
+        at=Place(line=7),
+    )  # fmt: skip
+    given = OptimizerLoad(optimizer="AdamW", path=read, numbers=(), at=Place(line=8))
+    saved = Saved(path=written, tensors=12, parameters=4, held=4, optimizers=1, compiled=False)
+    optimizers = (given,) if with_optimizer else ()
+    return (
+        Checkpoints(tried=(), loads=(load,), optimizer_loads=optimizers),
+        Saves(seen=((20, saved),), count=1),
+    )
+
+
+def fails_when_the_run_goes_on_in_the_file_of_which_it_took_the_model_alone(watch: Watch) -> None:
+    watch.saw(*_goes_on(read="./out/last.pth"))
+
+
+def skips_when_it_goes_on_in_another_file(watch: Watch) -> None:
+    watch.saw(*_goes_on(read="stage1/last.pth"))
+
+
+def skips_when_its_optimizer_was_given_a_state(watch: Watch) -> None:
+    watch.saw(*_goes_on(read="out/last.pth", with_optimizer=True))
+
+
+def skips_when_the_model_took_a_part_of_the_file(watch: Watch) -> None:
+    watch.saw(*_goes_on(read="out/last.pth", matched=3))
 
 
 def _beside(**facts: Any) -> ResumesBeside:

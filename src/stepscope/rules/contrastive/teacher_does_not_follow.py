@@ -53,6 +53,7 @@ from stepscope.evidence.course.held_teachers import (
 )
 from stepscope.evidence.course.progress import Progress
 from stepscope.evidence.course.teachers import (
+    ASLEEP,
     FOLLOWED,
     GAP,
     STATISTICS,
@@ -110,7 +111,7 @@ def teacher_does_not_follow(
             if min(followed) > 0 and ratio <= copied and not _is_loaded(teacher, writes):
                 yield _finding(
                     teacher,
-                    f"is a copy of {teacher.student} at every look, not an average",
+                    f"is a copy of {_student(teacher)} at every look, not an average",
                     f"its distance is at most {ratio:.1g} of the student's way, at"
                     f" {len(walk)} looks; the student has gone {walk[-1]:.2g} of its norm",
                     at,
@@ -118,12 +119,12 @@ def teacher_does_not_follow(
             elif max(followed) == 0 and at is not None:
                 yield _finding(
                     teacher,
-                    f"is written from parameters, and never moves, while {teacher.student} does",
+                    f"is written from parameters, and never moves, while {_student(teacher)} does",
                     f"the same at {len(walk)} looks;"
                     f" the student has gone {walk[-1]:.2g} of its norm",
                     at,
                 )
-        yield from _old_statistics(teacher, curves, modules)
+        yield from _old_statistics(teacher, curves, modules, looks)
 
 
 def _trained(
@@ -149,7 +150,7 @@ def _trained(
 
 
 def _old_statistics(
-    teacher: TeacherFound, curves: TeacherCurves, modules: Modules | None
+    teacher: TeacherFound, curves: TeacherCurves, modules: Modules | None, looks: int
 ) -> Iterator[Finding]:
     own = curves.of(teacher.name, STATISTICS).values
     student = curves.of(teacher.name, STUDENT_STATISTICS).values
@@ -159,16 +160,31 @@ def _old_statistics(
         for each in (modules.below(teacher.name) if modules is not None else ())
         if each.normalisation and each.calls
     ]
-    runs_asleep = bool(layers) and not any(True in each.training for each in layers)
-    if runs_asleep and own and max(own) == 0 and student[-1] > 0 and followed[-1] > 0:
+    is_part = bool(layers) and not any(True in each.training for each in layers)
+    by_itself = int(sum(curves.of(teacher.name, ASLEEP).values))
+    if (
+        (is_part or by_itself >= looks)
+        and own
+        and max(own) == 0
+        and student[-1] > 0
+        and followed[-1] > 0
+    ):
         yield _finding(
             teacher,
-            f"follows the weights of {teacher.student},"
+            f"follows the weights of {_student(teacher)},"
             " and keeps the running statistics it began with",
-            f"{layers[0].name} and others run in evaluation mode ({len(layers)} layers);"
-            f" the student's statistics have moved by {student[-1]:.2g}",
+            (
+                f"{layers[0].name} and others run in evaluation mode ({len(layers)} layers);"
+                if is_part
+                else f"called in evaluation mode in {by_itself} of {len(own)} steps looked at;"
+            )
+            + f" the student's statistics have moved by {student[-1]:.2g}",
             None,
         )
+
+
+def _student(teacher: TeacherFound) -> str:
+    return teacher.student or "the model"
 
 
 def _written_at(teacher: TeacherFound, writes: ParameterWrites | None) -> Place | None:
@@ -272,6 +288,34 @@ def fails_when_the_statistics_of_the_teacher_are_left_behind(_: Watch) -> None:
 
 def passes_when_the_teacher_is_a_slow_average(_: Watch) -> None:
     _train(momentum=0.99)
+
+
+def _teach_alone(*, is_called: bool) -> None:
+    """Train beside a teacher that is no part of a larger model, and keeps its statistics."""
+    import copy
+
+    import torch
+
+    student = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8))
+    teacher = copy.deepcopy(student).requires_grad_(False).eval()
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+    for _step in range(12):
+        x = torch.randn(16, 8)
+        target = teacher(x) if is_called else -x
+        optimizer.zero_grad()
+        (student(x) - target + 1).square().sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            for slow, fast in zip(teacher.parameters(), student.parameters(), strict=True):
+                slow.lerp_(fast, 0.1)
+
+
+def fails_when_a_teacher_that_stands_alone_leaves_them_behind(_: Watch) -> None:
+    _teach_alone(is_called=True)
+
+
+def passes_when_an_average_without_them_is_never_called(_: Watch) -> None:
+    _teach_alone(is_called=False)
 
 
 def fails_when_the_average_takes_nothing_of_the_student(watch: Watch) -> None:

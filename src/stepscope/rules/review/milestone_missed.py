@@ -17,7 +17,8 @@ Compare with a run that did well: is it the data, the learning rate, a part that
 Stop early rather than late. Correct the milestone if it was too bold.
 
 ## Limits
-A name that nobody has logged by then is a note. Names are those of `add_scalar`, of the framework's
+A name that nobody has logged by then is a note, and so is a milestone of which nothing can be told
+when the run is over and others were judged. Names are those of `add_scalar`, of the framework's
 logger, of `run.log`, or of the losses in the dictionary that the model returns; the last part is
 enough where it is the only one (`acc` for `val/acc`). Ends of epochs are known from callbacks and
 from `run.epoch`. N is known where the loss is the value of a call of `cross_entropy`, or where all
@@ -30,6 +31,7 @@ after a resume they count anew.
 
 from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
 from stepscope.evidence.course.chance import ChanceCurves
+from stepscope.evidence.course.endings import Endings
 from stepscope.evidence.course.epochs import EpochEnded, EpochEnds
 from stepscope.evidence.course.loss_curves import LossCurves
 from stepscope.evidence.course.metrics import MetricCurves
@@ -48,18 +50,19 @@ def milestone_missed(
     losses: LossCurves | None,
     chance: ChanceCurves | None,
     ends: EpochEnds | None,
+    endings: Endings | None,
 ) -> Findings:
     if not intent.milestones:
         raise NotJudged("no milestones are declared")
     trajectory = Trajectory(progress, metrics, losses, chance, ends)
     table: list[str] = []
     missed: list[tuple[Milestone, str]] = []
-    untold: list[str] = []
+    untold: list[tuple[Milestone, str]] = []
     for milestone in map(parsed, intent.milestones):
         try:
             actual = trajectory.at(milestone)
         except Untold as why:
-            untold.append(str(why))
+            untold.append((milestone, str(why)))
             continue
         except UnknownName as why:
             yield _unknown(milestone, str(why))
@@ -80,8 +83,20 @@ def milestone_missed(
             + (" of chance" if milestone.of_chance else "")
             + f" after {milestone.when}",
         )
-    if not table and len(untold) == len(intent.milestones):
-        raise NotJudged(untold[0])
+    if len(untold) == len(intent.milestones):
+        raise NotJudged(untold[0][1])
+    if endings is not None and endings.steps is not None:
+        yield from (_not_judged(milestone, why) for milestone, why in untold)
+
+
+def _not_judged(milestone: Milestone, why: str) -> Finding:
+    return Finding(
+        subject=milestone.text,
+        message="was not judged, and the run is over",
+        measured=why,
+        expected=f"a run that tells when {milestone.when} is over, and {milestone.name} by then",
+        severity=Severity.NOTE,
+    )
 
 
 def _unknown(milestone: Milestone, why: str) -> Finding:
@@ -138,6 +153,17 @@ def fails_with_a_note_when_nobody_logs_what_a_milestone_names(watch: Watch) -> N
         Intent(milestones=("step 50: accuracy > 0.5",)),
         _progress(50),
         MetricCurves(series={"val/acc": Series((50,), (0.9,))}),
+    )
+
+
+def fails_with_a_note_when_the_run_is_over_before_one_of_two_fell_due(watch: Watch) -> None:
+    from stepscope.evidence.course.endings import RunEnded
+
+    watch.saw(
+        Intent(milestones=("step 50: acc > 0.1", "step 500: acc > 0.5")),
+        _progress(100),
+        MetricCurves(series={"acc": Series((50,), (0.2,))}),
+        Endings(seen=((100, RunEnded(finished=True)),), count=1),
     )
 
 

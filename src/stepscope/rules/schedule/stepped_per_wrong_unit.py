@@ -10,6 +10,8 @@ One of these, of a scheduler of torch whose course is known from what it was mad
   second of them or less often, or twice for each and more.
 - Its length is the number of epochs of the run; but it was stepped twice an epoch and more, and is
   beyond twice its length.
+- Note, where no `DataLoader` tells what a pass is: a cosine has gone down and up again five times,
+  in at most 200 optimizer steps each.
 
 ## Why it matters
 `T_max=epochs` with a `step()` for every batch makes the rate swing up and down many times an epoch.
@@ -37,7 +39,7 @@ from typing import Any
 
 from stepscope.core import Finding, Findings, NotJudged, Severity, Watch, rule
 from stepscope.evidence.course.coverage import CoverageCurves, LoaderBeginnings
-from stepscope.evidence.course.endings import Endings
+from stepscope.evidence.course.endings import Endings, RunEnded
 from stepscope.evidence.course.epochs import Epochs
 from stepscope.evidence.course.plans import Plans
 from stepscope.evidence.course.progress import Progress
@@ -50,6 +52,7 @@ from stepscope.evidence.course.schedules import (
 from stepscope.evidence.course.series import Series
 
 APART = 2  # the smallest factor between two units
+CYCLES, SHORT = 5, 200  # so many cycles, of so many steps; a pass in use has as many
 GONE = 1e-6  # of the largest rate: no schedule in use goes there and on
 
 
@@ -67,7 +70,8 @@ def stepped_per_wrong_unit(
     *,
     fewest: int = 20,
 ) -> Findings:
-    known = [each for _, each in beginnings.seen if each.length is not None or each.drops]
+    begun = [each for _, each in beginnings.seen if positions.knows(each.number)]
+    known = [each for each in begun if each.length is not None or each.drops]
     if not known:
         raise NotJudged("the course of no scheduler is known")
     steps = progress.step - progress.first
@@ -92,6 +96,10 @@ def stepped_per_wrong_unit(
         if fault:
             found = True
             yield _finding(each, fault, position, steps)
+        elif loaders is None and _goes_round(each, position, per_step):
+            found = True
+            fault = "has let the rate go down and up again time after time"
+            yield _finding(each, fault, position, steps, Severity.NOTE)
     if not found and whole is None and a_pass is None:
         raise NotJudged("the run goes on: a scheduler may still run its course")
 
@@ -134,6 +142,13 @@ def _within_a_pass(
     return ""
 
 
+def _goes_round(each: ScheduleBegan, position: int, per_step: float) -> bool:
+    if each.length is None or not each.turns or not per_step:
+        return False
+    cycle = APART * each.length
+    return position >= CYCLES * cycle and cycle / per_step <= SHORT
+
+
 def _of_another_unit(each: ScheduleBegan, position: int, per_step: float, whole: int | None) -> str:
     if each.length is None or each.length != whole or position < APART:
         return ""
@@ -167,13 +182,54 @@ def _curves(each: ScheduleBegan, rates: RateCurves) -> list[Series]:
     ]
 
 
-def _finding(each: ScheduleBegan, fault: str, position: int, steps: int) -> Finding:
+def _finding(
+    each: ScheduleBegan, fault: str, position: int, steps: int, severity: Severity | None = None
+) -> Finding:
     return Finding(
         subject=f"{each.scheduler} of optimizer {each.optimizer}",
         message=fault,
         measured=f"{each.settings}; stepped {position} times in {steps} optimizer steps",
         expected="lengths in calls of its own `step`",
         at=each.at,
+        severity=severity,
+    )
+
+
+def _without_a_loader(length: int, steps: int) -> None:
+    """Step a cosine of this length with the optimizer, on batches that no loader gives."""
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=length)
+    for _step in range(steps):
+        optimizer.zero_grad()
+        weight.sum().backward()
+        optimizer.step()
+        schedule.step()
+
+
+def fails_with_a_note_when_a_cosine_goes_round_and_no_loader_tells_of_passes(_: Watch) -> None:
+    _without_a_loader(length=3, steps=32)
+
+
+def passes_when_a_cosine_without_a_loader_has_gone_round_four_times(_: Watch) -> None:
+    _without_a_loader(length=3, steps=29)
+
+
+def passes_when_of_several_trainings_the_last_has_just_begun(watch: Watch) -> None:
+    from stepscope.evidence.course.schedules import ScheduleBegan
+
+    began = [
+        ScheduleBegan(number=i, scheduler="StepLR", optimizer=i, settings="", drops=(9,))
+        for i in range(2)
+    ]
+    watch.saw(
+        ScheduleBeginnings(seen=((0, began[0]), (99, began[1])), count=2),
+        SchedulePositions(series={"0": Series((0, 98), (1.0, 1.0))}),
+        Progress(first=0, step=100, sampled=2, seconds=1.0),
+        RateCurves(series={"0.0": Series((0, 98), (0.1, 0.1))}),
+        Endings(seen=((100, RunEnded(finished=True)),), count=1),
     )
 
 

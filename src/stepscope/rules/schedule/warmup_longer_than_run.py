@@ -56,7 +56,8 @@ def warmup_longer_than_run(
     *,
     fewest: int = 20,
 ) -> Findings:
-    made = [each for _, each in beginnings.seen] if beginnings and positions else []
+    begun = [each for _, each in beginnings.seen] if beginnings else []
+    made = [each for each in begun if positions and positions.knows(each.number)]
     now = {each.number: positions.of(each.number) for each in made} if positions else {}
     warming = [each for each in made if now[each.number] < (each.rising or 0)]
     steps = endings.steps if endings else None
@@ -239,6 +240,19 @@ def passes_when_the_planned_steps_suffice(watch: Watch) -> None:
         schedule.step()
     watch.saw(Plans(seen=((0, Planned(steps=100)),), count=1))
     watch.saw(Endings(seen=((20, RunEnded(finished=False)),), count=1))
+
+
+def passes_where_no_sampled_step_has_come_since_a_schedule_began(watch: Watch) -> None:
+    from stepscope.evidence.course.endings import RunEnded
+
+    began = ScheduleBegan(number=1, scheduler="OneCycleLR", optimizer=1, settings="", rising=9)
+    watch.saw(
+        ScheduleBeginnings(seen=((99, began),), count=1),
+        SchedulePositions(series={"0": Series((0, 98), (1.0, 1.0))}),
+        Progress(first=0, step=100, sampled=2, seconds=1.0),
+        RateCurves(series={"0.0": Series((0, 98), (0.1, 0.1))}),
+        Endings(seen=((100, RunEnded(finished=True)),), count=1),
+    )
 
 
 def passes_when_another_kind_of_scheduler_searches_for_a_rate(_: Watch) -> None:
