@@ -3,6 +3,7 @@
 import io
 import itertools
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed, nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy, fully_shard
+from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
@@ -113,6 +116,55 @@ def sharded(rank: int) -> None:
     train(model, DataLoader(DATA, 2))
 
 
+def sharded_as_before(rank: int) -> None:
+    model = FullyShardedDataParallel(
+        nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)),
+        auto_wrap_policy=ModuleWrapPolicy({nn.Linear}),
+        device_id=torch.device("cpu"),
+    )
+    train(model, DataLoader(DATA, 2))
+
+
+def layers() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+
+
+def copies(names: tuple[str, str] = ("replicate", "shard")) -> Any:
+    return init_device_mesh("cpu", (2, 1), mesh_dim_names=names)
+
+
+def hybrid(rank: int) -> None:
+    train(fully_shard(layers(), mesh=copies()), divided())
+
+
+def copied_as_before(rank: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is said to be replaced by DistributedDataParallel
+        model = FullyShardedDataParallel(
+            layers(),
+            sharding_strategy=ShardingStrategy.NO_SHARD,
+            device_id=torch.device("cpu"),
+        )
+    train(model, divided())
+
+
+def hybrid_from_other_seeds(rank: int) -> None:
+    model = layers()
+    nn.init.constant_(model[1].weight, rank)
+    train(fully_shard(model, mesh=copies()), divided())
+
+
+def hybrid_that_keeps_gradients_to_itself(rank: int) -> None:
+    model = fully_shard(layers(), mesh=copies())
+    model.set_requires_all_reduce(False)
+    train(model, divided())
+
+
+def hybrid_within_a_sample(rank: int) -> None:
+    train(fully_shard(layers(), mesh=copies(("cp", "shard"))), DataLoader(DATA, 2))
+
+
 def statistics_of_its_own(rank: int) -> None:
     wrapper = DistributedDataParallel(net())
     wrapper.broadcast_buffers = False  # as an argument it is deprecated, and newer ones are newer
@@ -158,6 +210,12 @@ SCENARIOS = {
         after_averagers_were_loaded,
         undivided,
         sharded,
+        sharded_as_before,
+        hybrid,
+        copied_as_before,
+        hybrid_from_other_seeds,
+        hybrid_that_keeps_gradients_to_itself,
+        hybrid_within_a_sample,
         statistics_of_its_own,
         statistics_saved,
         statistics_averaged,
@@ -251,6 +309,31 @@ def test_ranks_that_are_to_differ_are_not_judged(recorded: Recorded, name: str) 
 def test_that_averagers_could_be_made_does_not_matter(recorded: Recorded) -> None:
     name = "after_averagers_were_loaded"
     assert said(ranks_diverge, recorded[name]).status is Status.PASSED
+
+
+@pytest.mark.parametrize("name", ["hybrid", "copied_as_before"])
+def test_copies_of_shards_are_compared(recorded: Recorded, name: str) -> None:
+    assert said(ranks_diverge, recorded[name]).status is Status.PASSED
+    assert said(same_data_on_ranks, recorded[name]).status is Status.PASSED
+
+
+def test_copies_of_shards_that_begin_with_other_values_diverge(recorded: Recorded) -> None:
+    (finding,) = said(ranks_diverge, recorded["hybrid_from_other_seeds"]).findings
+    assert finding.measured.startswith("after 1 optimizer step: 1.weight of rank 1 differs")
+
+
+def test_copies_that_keep_their_gradients_to_themselves_are_not_judged(recorded: Recorded) -> None:
+    name = "hybrid_that_keeps_gradients_to_itself"
+    assert said(ranks_diverge, recorded[name]).status is Status.SKIPPED
+
+
+def test_a_mesh_that_divides_samples_is_left_alone(recorded: Recorded) -> None:
+    assert said(same_data_on_ranks, recorded["hybrid_within_a_sample"]).status is Status.SKIPPED
+
+
+def test_shards_of_one_model_see_the_same_data(recorded: Recorded) -> None:
+    (finding,) = said(same_data_on_ranks, recorded["sharded_as_before"]).findings
+    assert finding.message.endswith("ranks of one FSDP")
 
 
 def test_the_same_batches_are_the_same_data(recorded: Recorded) -> None:

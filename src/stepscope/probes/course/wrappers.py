@@ -20,6 +20,7 @@ from stepscope.probes.source_lines import PROGRAM, running_line
 # Dear to load, and loaded already where a program uses them.
 SHARDING, SHARDED = "torch.distributed.fsdp", "torch.distributed.tensor"
 AVERAGERS = "torch.distributed.algorithms.model_averaging.averagers"
+WRAPPED = "_fsdp_wrapped_module."  # what FullyShardedDataParallel adds to names
 WITHIN_A_SAMPLE = ("cp", "sp", "tp", "context", "sequence", "tensor", "model")  # in names of meshes
 
 
@@ -41,7 +42,8 @@ class Wrapped:
         left_out: Iterable[str] = ()
         if isinstance(wrapper, DistributedDataParallel):
             left_out, wrapper = set(wrapper.parameters_to_ignore), wrapper.module
-        return {name: p for name, p in wrapper.named_parameters() if name not in left_out}
+        named = wrapper.named_parameters()
+        return {name.replace(WRAPPED, ""): p for name, p in named if name not in left_out}
 
     def layers(self) -> dict[str, _NormBase]:
         """Return the normalisation layers with running statistics, by the same kind of names."""
@@ -79,7 +81,8 @@ def facts_of(wrapped: Wrapped, run: LiveRun) -> Replicated | None:
             device=device,
             at=wrapped.made_at,
         )
-    group = _sharding_group(wrapper)
+    copies = _copies_of_shards(wrapper)
+    group = copies or _sharding_group(wrapper)
     if not group:
         return None
     return Replicated(
@@ -88,7 +91,8 @@ def facts_of(wrapped: Wrapped, run: LiveRun) -> Replicated | None:
         module=run.names.module(wrapper),
         rank=rank,
         group=group,
-        keeps_copies=False,
+        keeps_copies=bool(copies),
+        averages_rarely=_reduces_rarely(wrapper),
         device=device,
     )
 
@@ -133,7 +137,7 @@ def _outermost(module: nn.Module) -> Iterator[nn.Module]:
     """Yield wrappers that lie in no other."""
     fsdp = sys.modules.get(SHARDING)
     if isinstance(module, DistributedDataParallel) or (
-        fsdp is not None and isinstance(module, fsdp.FSDPModule)
+        fsdp is not None and isinstance(module, (fsdp.FSDPModule, fsdp.FullyShardedDataParallel))
     ):
         yield module
         return
@@ -143,15 +147,53 @@ def _outermost(module: nn.Module) -> Iterator[nn.Module]:
 
 def _sharding_group(wrapper: nn.Module) -> tuple[int, ...]:
     """Return the ranks over which the parameters are divided, where that is all they are."""
-    sharded = sys.modules[SHARDED].DTensor
-    meshes = {p.device_mesh for p in wrapper.parameters() if isinstance(p, sharded)}
-    if len(meshes) != 1:
-        return ()
-    mesh = meshes.pop()
-    names = [part for name in mesh.mesh_dim_names or () for part in name.lower().split("_")]
-    if mesh.ndim > 1 or any(name in WITHIN_A_SAMPLE for name in names):
+    if isinstance(wrapper, sys.modules[SHARDING].FullyShardedDataParallel):
+        return tuple(distributed.get_process_group_ranks(wrapper.process_group))
+    mesh, _ = _mesh(wrapper)
+    if mesh is None or mesh.ndim > 1:
         return ()
     return tuple(mesh.mesh.tolist())
+
+
+def _copies_of_shards(wrapper: nn.Module) -> tuple[int, ...]:
+    """Return the ranks that hold the same shards as this one; () where each has its own."""
+    fsdp = sys.modules[SHARDING]
+    if isinstance(wrapper, fsdp.FullyShardedDataParallel):
+        if wrapper.sharding_strategy is fsdp.ShardingStrategy.NO_SHARD:
+            return tuple(distributed.get_process_group_ranks(wrapper.process_group))
+        between = vars(wrapper).get("_inter_node_pg")  # of the hybrid strategies
+        return tuple(distributed.get_process_group_ranks(between)) if between is not None else ()
+    mesh, placements = _mesh(wrapper)
+    if mesh is None or mesh.ndim == 1 or not all(_is_hybrid(each) for each in placements):
+        return ()
+    return tuple(distributed.get_process_group_ranks(mesh.get_group(0)))
+
+
+def _mesh(wrapper: nn.Module) -> tuple[Any, set[Any]]:
+    """Return the mesh of all parameters, and how they lie on it; None where it divides samples."""
+    sharded = sys.modules[SHARDED].DTensor
+    spread = [p for p in wrapper.parameters() if isinstance(p, sharded)]
+    meshes = {p.device_mesh for p in spread}
+    if len(meshes) != 1:
+        return None, set()
+    mesh = meshes.pop()
+    names = [part for name in mesh.mesh_dim_names or () for part in name.lower().split("_")]
+    if any(name in WITHIN_A_SAMPLE for name in names):
+        return None, set()
+    return mesh, {p.placements for p in spread}
+
+
+def _is_hybrid(placements: Any) -> bool:
+    """Tell a parameter that is divided within a node, and copied to the others."""
+    outer, *inner = placements
+    return bool(outer.is_replicate()) and [each.is_shard() for each in inner] == [True]
+
+
+def _reduces_rarely(wrapper: nn.Module) -> bool:
+    """Tell whether gradients stay within a node at present, as where its steps are its own."""
+    sharded = (m for m in wrapper.modules() if isinstance(m, sys.modules[SHARDING].FSDPModule))
+    groups = (module._get_fsdp_state()._fsdp_param_group for module in sharded)
+    return any(group is not None and not group.all_reduce_grads for group in groups)
 
 
 def _averages_rarely(wrapper: DistributedDataParallel) -> bool:

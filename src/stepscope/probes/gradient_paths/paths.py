@@ -136,8 +136,8 @@ class GradientPathsProbe(Probe):
         """Note what is trained; what the program put into `.grad` itself counts as reached."""
         for parameter in _held(optimizer):
             key = id(parameter)
-            if not parameter.requires_grad:
-                continue
+            if not (parameter.requires_grad and parameter.numel()):
+                continue  # the second: none of it lies on this rank
             self._trained[key] = self.run.names.tensor(parameter)
             if key in self._reached:
                 continue

@@ -1,9 +1,10 @@
-"""Ranks that `DistributedDataParallel` is to keep equal hold different parameters.
+"""Ranks that a wrapper is to keep equal hold different parameters.
 
 ## What it proves
 After the same number of steps of the same optimizer, fingerprints of the same parameters, below
 the same wrapper, differ between two ranks of its group: their bits differ. The wrapper gives all
-ranks the same parameters when it is made, and the same gradients at each backward.
+ranks the same parameters when it is made, and the same gradients at each backward. Hybrid sharding
+(FSDP within a node, copies between nodes) gives the gradients; each shard is to begin equal.
 
 ## Why it matters
 From then on each rank trains a model of its own, the averaged gradients fit none of them, and only
@@ -13,14 +14,16 @@ the first rank's is saved. The loss still falls, so that nothing else tells.
 Look at what differs between the ranks in the steps named: a parameter that is trained although it
 required no gradient when the wrapper was made, or was added later; a forward around the wrapper
 (DST005); a step within `no_sync()`; a step that one rank skips because of its own loss; a gradient
-changed after backward; a checkpoint that one rank alone has loaded. Wrap again after thawing.
+changed after backward; a checkpoint that one rank alone has loaded; with hybrid sharding another
+seed on each rank. Wrap again after thawing.
 
 ## Limits
 Fingerprints are taken after steps 1 to 8, then four times until the number of steps has doubled,
 and hold 48 bits: that different parameters look equal is possible, the opposite is not. Where the
 ranks have devices of different kinds, rounding alone can tell them apart: that is a warning.
-Sharded parameters (FSDP), those that the wrapper was told to ignore, and training that averages
-parameters now and then (local SGD) are left alone. Equal copies made by hand are not known as such.
+Parameters of which each rank has its own shard (FSDP), those that the wrapper was told to ignore,
+and training that averages parameters now and then (local SGD) are left alone, and so are meshes
+that do more than divide and copy. Equal copies made by hand are not known as such.
 
 ## Sources
 - https://docs.pytorch.org/docs/stable/notes/ddp.html#internal-design

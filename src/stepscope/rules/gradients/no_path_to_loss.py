@@ -100,6 +100,18 @@ def fails_when_the_output_of_a_branch_is_dropped(_: Watch) -> None:
         optimizer.step()
 
 
+def passes_when_no_element_of_it_lies_on_this_rank(_: Watch) -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    elsewhere = torch.nn.Parameter(torch.empty(0))  # as FullyShardedDataParallel leaves it
+    optimizer = torch.optim.SGD([*model.parameters(), elsewhere], lr=0.1)
+    for _step in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(3, 4)).sum().backward()
+        optimizer.step()
+
+
 def passes_when_the_program_replaces_the_parameter(_: Watch) -> None:
     import torch
 
