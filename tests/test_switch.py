@@ -6,7 +6,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from torch import distributed
+from torch.distributed import distributed_c10d
 
+from stepscope import switch
 from stepscope.switch import is_helper, program_of
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +46,7 @@ def test_the_program_is_what_python_was_asked_to_run(
         ("python -m torch.distributed.run train.py", True),
         ("python /venv/bin/torchrun train.py", True),
         ("python -m accelerate.commands.launch train.py", True),
+        ("python /venv/bin/accelerate launch train.py", True),
         ("python /x/site-packages/torch/_inductor/compile_worker/__main__.py", True),
         ("python -c spawn_main() --multiprocessing-fork", True),
     ],
@@ -54,6 +58,34 @@ def test_launchers_and_workers_are_helpers(words: str, *, helps: bool) -> None:
 def test_a_server_of_multiprocessing_is_a_helper() -> None:
     assert is_helper(["python", "-c", "from multiprocessing.forkserver import main; main(3)"])
     assert not is_helper(["python", "-c", "import train"])
+
+
+def test_what_is_no_rank_yet_joins_with_a_process_group_of_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(distributed_c10d, "init_process_group", lambda *_: None)
+    monkeypatch.setattr(distributed, "init_process_group", lambda *_: None)
+    sizes = iter((1, 2, 2))
+    monkeypatch.setattr(distributed_c10d, "get_world_size", lambda: next(sizes))
+    joined: list[int] = []
+    switch._when_a_rank(lambda: joined.append(1))
+    counts = []
+    for _ in range(3):
+        distributed.init_process_group("gloo")
+        counts.append(len(joined))
+    assert counts == [0, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
+def test_what_is_meant_to_be_a_rank_joins_at_once(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "0")
+    joined: list[int] = []
+    switch._when_a_rank(lambda: joined.append(1))
+    assert joined == [1]
 
 
 def test_the_file_that_python_reads_at_its_start_lies_beside_the_installed_package() -> None:

@@ -8,14 +8,12 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stepscope.importing import AfterImport
+from stepscope.inherited import COMMANDS, LAUNCHED, OPTIONS, VARIABLE, WITHIN, is_launcher
 
-VARIABLE, OPTIONS = "STEPSCOPE", "STEPSCOPE_ARGS"
-COMMANDS = ("run", "check")
 WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")  # options of `python` that take a word
-LAUNCHERS = ("torchrun", "accelerate", "deepspeed")  # load torch, and leave the training to others
 
 
 @functools.cache
@@ -63,10 +61,8 @@ def is_helper(words: Sequence[str]) -> bool:
     return (
         "--multiprocessing-fork" in arguments
         or (program == "-c" and "from multiprocessing." in " ".join(words))
-        or program.startswith("-m torch.")
         or torch_itself in program
-        or os.path.basename(program) in LAUNCHERS  # noqa: PTH119 - pathlib would have to be loaded
-        or program == "-m accelerate.commands.launch"
+        or is_launcher(program)
     )
 
 
@@ -85,6 +81,12 @@ def _begin(program: str, arguments: tuple[str, ...]) -> None:
     command = os.environ.get(VARIABLE, "")
     if "stepscope.cli" in sys.modules or _is_child() or not command:
         return  # the command line watches already, or the process that started this one does
+    if command.startswith(LAUNCHED):
+        _join(command, program, arguments)
+        return
+    if command.startswith(WITHIN):
+        _when_a_rank(lambda: _join(command, program, arguments))
+        return
     obstacle = _obstacle(command)
     if not obstacle:
         try:
@@ -97,6 +99,38 @@ def _begin(program: str, arguments: tuple[str, ...]) -> None:
             obstacle = f"by a fault of stepscope: {fault!r}"
     if obstacle:
         sys.stderr.write(f"stepscope: this program is not watched: {obstacle}\n")
+
+
+def _when_a_rank(join: Callable[[], None]) -> None:
+    """Join a run now, where the environment says that this is a rank, or with a process group."""
+    if "RANK" in os.environ or "LOCAL_RANK" in os.environ:
+        join()
+        return
+    groups = sys.modules.get("torch.distributed.distributed_c10d")  # none without support for it
+    if groups is not None:
+        make = groups.init_process_group
+        has_joined = False
+
+        @functools.wraps(make)
+        def made(*args: object, **kwargs: object) -> None:
+            nonlocal has_joined
+            make(*args, **kwargs)
+            if not has_joined and groups.get_world_size() > 1:
+                has_joined = True
+                join()
+
+        groups.init_process_group = sys.modules["torch.distributed"].init_process_group = made  # type: ignore[attr-defined]
+
+
+def _join(command: str, program: str, arguments: tuple[str, ...]) -> None:
+    if threading.current_thread() is not threading.main_thread() or _is_half_loaded():
+        return  # the report says that nothing is known of this rank
+    try:
+        from stepscope.adapters.joining_rank import join
+
+        join(command, program, arguments)
+    except Exception as fault:  # noqa: BLE001 - the program has not asked for us, and goes on
+        sys.stderr.write(f"stepscope: this rank is not watched, by a fault of ours: {fault!r}\n")
 
 
 def _obstacle(command: str) -> str:

@@ -3,7 +3,7 @@
 import atexit
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -11,13 +11,7 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from stepscope.adapters.how import Settled
-from stepscope.adapters.journals import (
-    FindJournals,
-    Journal,
-    Journals,
-    TensorBoardJournal,
-    no_journals,
-)
+from stepscope.adapters.journals import FindJournals, no_journals
 from stepscope.adapters.own_words import say
 from stepscope.adapters.ranks import Ranks
 from stepscope.adapters.watched_run import WatchedRun
@@ -26,9 +20,9 @@ from stepscope.evidence.course.epochs import EpochBegan, EpochEnded
 from stepscope.evidence.course.line import Happening
 from stepscope.evidence.course.plans import Planned
 from stepscope.evidence.environment import Ending
+from stepscope.probes.notebook import notebook
 from stepscope.probes.observer import OBSERVER
 from stepscope.reporters.content.summary import count, verdict
-from stepscope.watching.verdicts import News
 from stepscope.watching.watched import StoppedOnFinding, Watched, interrupt
 
 METRIC = "metric"
@@ -46,7 +40,6 @@ class Attached:
         self._settled = settled
         self._run: WatchedRun | None = None
         self._watched: Watched | None = None
-        self._journals: Journals | None = None
         self._epoch: int | None = None
         self._earlier = 0
 
@@ -117,11 +110,6 @@ class Attached:
                 self._watched.given(models, tuple(optimizers))
             return
         ranks = ranks or Ranks.of_environment()
-        self._journals = (
-            Journals(lambda: (*self._heard(), *journals(self.logged_step)))
-            if not ranks.rank
-            else None
-        )
         self._run = WatchedRun(
             _program(),
             sys.argv[1:],
@@ -130,7 +118,8 @@ class Attached:
             plan=self._settled.plan,
             on_error=self._settled.on_error,
             stop=stop,
-            told=self._tell,
+            journals=journals,
+            logged_step=self.logged_step,
             is_whole=False,
             ranks=ranks,
         )
@@ -159,8 +148,6 @@ class Attached:
         said = "" if error is None else "".join(traceback.format_exception_only(error)).strip()
         ending = Ending.FINISHED if error is None else Ending.RAISED
         self.report = self._run.conclude(ending, error=said)
-        if self._journals is not None:
-            self._journals.catch_up()
         if self.report is not None:
             self._run.reported()
             self._say(self.report)
@@ -221,14 +208,6 @@ class Attached:
         if number is not None:
             watched.happen(EpochEnded(number=number))
 
-    def _tell(self, news: News) -> None:
-        if self._journals is not None:
-            self._journals.tell(news)
-
-    def _heard(self) -> Iterator[tuple[object, Journal]]:
-        for writer in self._run.watched.writers if self._run else ():
-            yield writer, TensorBoardJournal(writer, self.logged_step)
-
     def _say(self, report: Report) -> None:
         assert self._run is not None, "there is a report"
         say(f"{count(report.run.steps, report.run.unit)}. {verdict(report)}")
@@ -239,4 +218,4 @@ class Attached:
 
 
 def _program() -> str:
-    return Path(sys.argv[0]).name or "python"
+    return notebook() or Path(sys.argv[0]).name or "python"

@@ -1,13 +1,16 @@
 """Findings in the loggers that the program itself has set up."""
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from stepscope.adapters.own_words import say
 from stepscope.core import Finding, Severity
 from stepscope.reporters.content.printable import one_line
 from stepscope.watching.verdicts import News
+
+MOST = 4_000  # characters of one text; MLflow takes 5,000 in its oldest releases
 
 
 class Journal(Protocol):
@@ -17,12 +20,20 @@ class Journal(Protocol):
         """Write a finding down. What it raises costs the finding, and nothing else."""
 
 
-# What there is to write to: pairs of a logger, by which a journal is known, and the journal. The
-# argument makes a step of the run one of the logger's.
-FindJournals: TypeAlias = Callable[[Callable[[int], int]], Iterable[tuple[object, Journal]]]
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a journal may need to know of the run beside the one finding."""
+
+    news: Sequence[News]  # all so far
+    step: Callable[[int], int]  # makes a step of the run one of the whole training
 
 
-def no_journals(_: Callable[[int], int]) -> Iterable[tuple[object, Journal]]:
+# What there is to write to: pairs of a logger, by which a journal is known, and the journal. Only
+# loggers that the program has begun to use: none is opened, and no run started, for a finding.
+FindJournals: TypeAlias = Callable[[Told], Iterable[tuple[object, Journal]]]
+
+
+def no_journals(_: Told) -> Iterable[tuple[object, Journal]]:
     """Return none."""
     return ()
 
@@ -33,10 +44,11 @@ class Journals:
     `found` tells which there are; it is asked when there is something to write, and at the end.
     """
 
-    def __init__(self, found: Callable[[], Iterable[tuple[object, Journal]]]) -> None:
-        """`found` gives pairs of a logger, by which a journal is known, and how to write there."""
+    def __init__(self, found: FindJournals, step: Callable[[int], int]) -> None:
+        """`step` makes a step of the run one of the whole training."""
         self._found = found
         self._news: list[News] = []
+        self._told = Told(self._news, step)
         self._written: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._has_failed = False
 
@@ -48,7 +60,7 @@ class Journals:
     def catch_up(self) -> None:
         """Write what is not written yet."""
         try:
-            for logger, journal in self._found():
+            for logger, journal in self._found(self._told):
                 begin = self._written.get(logger, 0)
                 self._written[logger] = len(self._news)
                 self._write(journal, self._news[begin:])
@@ -69,20 +81,43 @@ class Journals:
 
 
 class TensorBoardJournal:
-    """Text summaries of a `SummaryWriter`, under `stepscope/CODE`.
+    """Text summaries of a `SummaryWriter`, under `stepscope/CODE`."""
 
-    `step` makes a step of the run one of the writer's.
-    """
-
-    def __init__(self, writer: Any, step: Callable[[int], int]) -> None:
+    def __init__(self, writer: Any, told: Told) -> None:
         self._writer = writer
-        self._step = step
+        self._told = told
 
     def write(self, news: News) -> None:
         """Write Markdown, which TensorBoard shows."""
         text = told_in_markdown(news.finding, news.severity)
-        self._writer.add_text(f"stepscope/{news.rule.code}", text, self._step(news.step))
-        self._writer.flush()
+        was_closed = self._writer.all_writers is None  # it opens another file in its folder then
+        self._writer.add_text(f"stepscope/{news.rule.code}", text, self._told.step(news.step))
+        if was_closed:
+            self._writer.close()
+        else:
+            self._writer.flush()
+
+
+class TextJournal:
+    """One text for each rule, under `stepscope/CODE`: for a logger that keeps texts by name.
+
+    What a rule finds later is added to its text. No step of the logger is taken or passed over.
+    """
+
+    def __init__(self, put: Callable[[str, str], object], told: Told) -> None:
+        """`put` sets the text of a name."""
+        self._put = put
+        self._told = told
+
+    def write(self, news: News) -> None:
+        """Write all that the rule has found."""
+        alike = [each for each in self._told.news if each.rule.code == news.rule.code]
+        lines = [told_in_a_line(each, self._told.step(each.step)) for each in alike]
+        while len(lines) > 1 and sum(map(len, lines)) > MOST:
+            lines.pop()
+        if len(lines) < len(alike):
+            lines.append(f"and {len(alike) - len(lines)} more")
+        self._put(f"stepscope/{news.rule.code}", "\n".join(lines))
 
 
 def told_in_markdown(finding: Finding, weight: Severity) -> str:
@@ -95,3 +130,16 @@ def told_in_markdown(finding: Finding, weight: Severity) -> str:
         *([f"at {at}"] if at else []),
     ]
     return "\n\n".join(lines)
+
+
+def told_in_a_line(news: News, step: int) -> str:
+    """Say what was found, and at which step, in one line."""
+    finding = news.finding
+    what = f"{one_line(finding.subject)} {one_line(finding.message)}"
+    parts = [
+        f"step {step}: {news.severity.value} {news.rule.name}: {what}",
+        f"measured: {one_line(finding.measured)}",
+        f"expected: {one_line(finding.expected)}",
+        *([f"at {finding.at.file}:{finding.at.line}"] if finding.at.line else []),
+    ]
+    return " | ".join(parts)[:MOST]

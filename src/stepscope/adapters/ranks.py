@@ -13,6 +13,14 @@ from stepscope.core import Evidence, Recording
 PATIENCE_S = 60.0  # for the slowest rank
 
 
+def presumed_rank() -> int | None:
+    """Return the rank that whoever started this process meant it to be; None if nobody did."""
+    number = os.environ.get("RANK")
+    if number is None and os.environ.get("NODE_RANK", "0") == "0":
+        number = os.environ.get("LOCAL_RANK")
+    return int(number) if number is not None and number.isdecimal() else None
+
+
 @dataclass(frozen=True, slots=True)
 class Ranks:
     """Which process this is, by the environment that `torchrun` and its kin set."""
@@ -30,10 +38,15 @@ class Ranks:
         try:
             return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), Path.cwd())
         except (KeyError, ValueError):
-            group = sys.modules.get("torch.distributed")  # not loaded: none has been made
-            if group is not None and group.is_available() and group.is_initialized():
-                return cls(group.get_rank(), group.get_world_size(), Path.cwd())
-            return cls(0, 1, Path.cwd())
+            return cls.of_group()
+
+    @classmethod
+    def of_group(cls) -> "Ranks":
+        """Ask a process group that there is already; a process of its own where there is none."""
+        group = sys.modules.get("torch.distributed")  # not loaded: none has been made
+        if group is not None and group.is_available() and group.is_initialized():
+            return cls(group.get_rank(), group.get_world_size(), Path.cwd())
+        return cls(0, 1, Path.cwd())
 
     @classmethod
     def here(cls, rank: int, world_size: int) -> "Ranks":

@@ -48,6 +48,10 @@ class RunUnderWay:
         error = uncaught()
         if isinstance(error, StoppedOnFinding):
             error = None
+        try:
+            raise_again(error)
+        except BaseException:  # noqa: BLE001 - whatever the program raises is its own
+            self._run.watched.close()  # samplers see that the run has not come to its end
         self._conclude(Ending.FINISHED if error is None else Ending.RAISED, said(error))
 
     def _left(self, error: str, _code: int | None) -> None:
@@ -156,6 +160,12 @@ def uncaught() -> BaseException | None:
         return None
     error: BaseException | None = getattr(sys, "last_value", None)
     return error
+
+
+def raise_again(error: BaseException | None) -> None:
+    """Raise what ended the program; do nothing where nothing did."""
+    if error is not None:
+        raise error
 
 
 def said(error: BaseException | None) -> str:

@@ -5,7 +5,7 @@ do not reach. Workers of data loaders and pools are daemons or not the program's
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,6 +29,27 @@ class ChildPlan:
     terms: Terms
     plan: Plan
     on_error: Literal["report", "stop"]
+
+    def joining(
+        self,
+        folder: RunFolder,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        stop: Callable[[int], None],
+    ) -> WatchedRun:
+        """Begin to watch a program that joins the run as a rank, as soon as it takes a step."""
+        return WatchedRun(
+            program,
+            arguments,
+            terms=self.terms,
+            home=folder.path.parent,
+            plan=self.plan,
+            on_error=self.on_error,
+            stop=stop,
+            folder=folder,
+            is_late=True,
+        )
 
     def begun(self, folder: Path, number: int) -> WatchedRun:
         """Begin to watch a child, as a rank of the run that is recorded in `folder`."""
@@ -105,6 +126,11 @@ class WatchedChildren:
 
     def __bool__(self) -> bool:
         """Tell whether any was started."""
+        return bool(self._started)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Python waits for them when this process ends."""
         return bool(self._started)
 
     def numbers(self) -> Iterable[int]:

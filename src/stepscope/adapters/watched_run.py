@@ -2,22 +2,31 @@
 
 import contextlib
 import math
+import os
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
+from stepscope.adapters.active_runs import under_way
+from stepscope.adapters.company.arrivals import Arrivals
 from stepscope.adapters.company.beginning import Begun, begun
 from stepscope.adapters.company.company import (
     PATIENCE_AFTER_FAILURE_S,
     PATIENCE_S,
+    STARTER,
     Company,
     Joined,
 )
+from stepscope.adapters.company.exchange import Exchange
 from stepscope.adapters.company.handing import UnlessOnlyStarting
 from stepscope.adapters.company.undisturbed import Undisturbed
+from stepscope.adapters.family import Children
+from stepscope.adapters.journals import FindJournals, Journals, no_journals
 from stepscope.adapters.late import Late
+from stepscope.adapters.left_behind import from_recordings
 from stepscope.adapters.own_words import say as say_plainly
 from stepscope.adapters.ranks import Ranks
 from stepscope.adapters.shown import Shown
@@ -25,35 +34,13 @@ from stepscope.core import Evidence, Recording, Severity
 from stepscope.core.joining import say_ranks
 from stepscope.core.verdict import Report
 from stepscope.evidence.environment import Ending
+from stepscope.inherited import VARIABLE, is_launcher
+from stepscope.recordings.entries import Found
 from stepscope.recordings.folder import RunFolder
 from stepscope.recordings.writer import Recorder
 from stepscope.summing_up import Terms, sum_up
 from stepscope.watching.verdicts import News
 from stepscope.watching.watched import Keeper, Plan, Watched, interrupt
-
-STARTER = -1  # number of a process that starts the others
-
-
-class Children(Protocol):
-    """The processes that this one starts, watched as ranks of the run."""
-
-    def __bool__(self) -> bool:
-        """Tell whether any was started."""
-
-    def watch(
-        self, run_folder: Callable[[], Path | None], first_started: Callable[[], None]
-    ) -> None:
-        """Watch each that is started from now on, once there is a folder."""
-
-    def numbers(self) -> Iterable[int]:
-        """Return their numbers."""
-
-    def is_gone(self, number: int) -> bool:
-        """Tell whether one of them has ended."""
-
-    def over(self) -> None:
-        """Watch no more of them."""
-
 
 OnError: TypeAlias = Literal["report", "stop"] | Callable[[News], bool | None]
 
@@ -71,7 +58,8 @@ class WatchedRun:
         plan: Plan,
         on_error: OnError = "report",
         stop: Callable[[int], None] = interrupt,
-        told: Callable[[News], None] = lambda _: None,
+        journals: FindJournals = no_journals,
+        logged_step: Callable[[int], int] = lambda step: step,
         is_whole: bool = True,
         ranks: Ranks | None = None,
         folder: RunFolder | None = None,
@@ -82,14 +70,18 @@ class WatchedRun:
 
         `home` is where `.stepscope` lies. A callable as `on_error` gets each finding of weight
         error, and may return True to stop the run; `stop` does so, after a step of so many.
-        `told` gets all that is said in the terminal. `is_whole` as in `Watched`. `folder` is that
-        of a run which another process has begun, and reports on. `children` are watched too, where
-        this process is the only one. With `is_late` nothing is written, and no rank is met, before
-        a step is taken or one of the children started: the program may never train.
+        The first rank also writes each finding to the loggers that the program has under way, and
+        to `journals`; `logged_step` makes a step of this run one of theirs. `is_whole` as in
+        `Watched`. `folder` is that of a run which another process has begun, and reports on.
+        `children` are watched too, where this process is the only one, or the first rank and starts
+        the others. With `is_late` nothing is written, and no rank is met, before a step is taken or
+        one of the children started: the program may never train.
         """
         self._terms = terms
         self._on_error = on_error
-        self._told = told
+        self._journals = Journals(
+            lambda told: (*under_way(self.watched, told), *journals(told)), logged_step
+        )
         self._ranks = ranks or Ranks.of_environment()
         self._undisturbed = Undisturbed()
         self._shown = Shown(terms.selection, terms.root)
@@ -100,10 +92,10 @@ class WatchedRun:
         self._reports = not (self._is_child or self._ranks.rank)
         self._recorder: Recorder | None = None
         self._company: Company | None = None
-        self._children: Children | None = None
-        if children is not None and self._ranks.world_size == 1:
-            self._children = children
-            children.watch(self._folder_for_children, self._has_children)
+        self._starter: UnlessOnlyStarting | None = None
+        self._meeting = threading.Lock()  # children may be seen to come in another thread
+        self._children = children if self._ranks.world_size == 1 else None
+        self._is_placed = not (is_late or self._children is not None)
         self._late: Late | None = None
         keeper: Keeper | None = None
         if is_late:
@@ -126,6 +118,8 @@ class WatchedRun:
             rank=self._ranks.rank,
             world_size=self._ranks.world_size,
         )
+        if self._children is not None:
+            self._children.watch(self._folder_for_children, self._meet_children)
 
     def conclude(self, ending: Ending, *, error: str = "", elsewhere: str = "") -> Report | None:
         """Close the recording, and say what came of the run; None where another rank does.
@@ -133,39 +127,52 @@ class WatchedRun:
         The watching is over. Afterwards, and when the report is where it belongs, `reported` lets
         the other ranks go.
         """
+        if self._children is not None:
+            self._children.over()
+            self._meet_children()
         if self._company is not None:
             self._undisturbed.begin()
         report = self._concluded(ending, error, elsewhere)
+        if not self._ranks.rank:
+            self._journals.catch_up()
         if report is None:
             self._undisturbed.end()
         return report
 
     def _concluded(self, ending: Ending, error: str, elsewhere: str) -> Report | None:
         watched = self.watched
-        if self._children is not None:
-            self._children.over()
         if self._late is not None:
             return None  # it has not trained
         if self._recorder is not None and (watched.step or not self._children):
+            if self._starter is not None:
+                self._starter.keep_all()
             self._recorder.close(watched.step, ending.value)
         facts = watched.run_facts(ending, error=error, elsewhere=elsewhere)
         own = Recording(*watched.seen, facts)
         has_failed = bool(error) or ending is Ending.RAISED
         if not self._is_to_report(own, has_failed=has_failed):
             return None
-        joined = Joined.alone(self._ranks.rank, own, watched.outcomes())
-        if self._company is not None:
-            patience_s = PATIENCE_AFTER_FAILURE_S if has_failed else PATIENCE_S
-            if self._children:  # Python itself waits for them too
-                patience_s = math.inf
-            handed, notes = self._company.gather(patience_s=patience_s)
-            notes += self._not_watched(handed)
-            watched.judge_again()
-            joined = self._company.joined(own, watched.outcomes(), handed, notes)
-            if self._children:
-                joined = joined.without_starter(STARTER)
+        if self._company is None:
+            joined = Joined.alone(self._ranks.rank, own, watched.outcomes(), self._not_watched({}))
+        else:
+            joined = self._gathered(self._company, own, has_failed=has_failed)
         notes = (*self._notes(), *joined.notes)
-        return sum_up(self._terms, joined.recordings, joined.outcomes, notes)
+        report = sum_up(self._terms, joined.recordings, joined.outcomes, notes)
+        if self._only_starts and not report.run.steps and self.folder is not None:
+            return from_recordings(self.folder, self._terms, report)
+        return report
+
+    def _gathered(self, company: Company, own: Recording, *, has_failed: bool) -> Joined:
+        """Wait for the others, and lay side by side what came of each."""
+        patience_s = PATIENCE_AFTER_FAILURE_S if has_failed else PATIENCE_S
+        is_waited_for = self._children is not None and self._children.is_waited_for
+        handed, notes = company.gather(patience_s=math.inf if is_waited_for else patience_s)
+        notes += self._not_watched(handed)
+        self.watched.judge_again()
+        joined = company.joined(own, self.watched.outcomes(), handed, notes)
+        if self._only_starts:
+            joined = joined.without_starter(STARTER, are_ranks=not is_waited_for)
+        return joined
 
     def reported(self) -> None:
         """Let the other ranks go, which may wait with their own ends until the report is there."""
@@ -198,11 +205,16 @@ class WatchedRun:
         return (f"nothing is known of {say_ranks(left_out)}",) if left_out else ()
 
     def _notes(self) -> Iterator[str]:
-        if self.watched.stopped:
+        company = self._company
+        if self.watched.stopped or (
+            company is not None and self._only_starts and company.exchange.is_agreed_to_stop
+        ):
             yield "the run was stopped by a finding"
+        if self._children is not None and not self._children and is_launcher(self._names[0]):
+            yield "nothing that it started took a step, or has stepscope installed for its Python"
         if self.watched.compiled:
             yield "torch.compile was used: no close look, which would have run the model eagerly"
-        elif not self._children:
+        elif not self._only_starts:
             yield f"looked closely {self.watched.windows_judged} times"
         if self.folder is not None:
             yield f"the recording is in {self.folder.path}"
@@ -210,7 +222,7 @@ class WatchedRun:
     def _tell(self, news: News) -> None:
         if news.rule.code in self._terms.selection.ignored:
             return
-        if self._reports and not self._children:  # then it comes with the report, a moment later
+        if self._reports and not self._only_starts:  # then it comes with the report, a moment later
             self._shown.show(news)
         self._tell_further(news)
         if news.severity is Severity.ERROR and self._is_to_stop(news):
@@ -225,36 +237,44 @@ class WatchedRun:
         self.watched.stop_run()
 
     def _heeds(self, step: int) -> bool:
-        if self._late is not None:
-            self._begin_late()
+        if not self._is_placed:
+            self._take_place()
         return (
             self._company is not None
             and self._on_error != "report"
-            and self._company.exchange.is_to_stop(step)
+            and self._company.is_to_stop(step)
         )
+
+    def _hear(self, rank: int, found: Found) -> None:
+        """Show what another rank has found, or what only this process can, which starts them."""
+        self._shown.hear(rank, found)
+        is_error = found.severity is Severity.ERROR and self._on_error == "stop"
+        company, ignored = self._company, self._terms.selection.ignored
+        if is_error and self._only_starts and company is not None and found.code not in ignored:
+            with contextlib.suppress(OSError):  # the report is written
+                company.exchange.ask_to_stop()
 
     def _beside(self, own: Recording) -> Iterator[Evidence]:
         self._shown.hand_on(self._tell_further)
+        if self._company is None and self._children is not None:
+            self._meet_children()
         if self._company is not None:
             yield from self._company.beside(own)
 
     def _tell_further(self, news: News) -> None:
-        self._guarded("what was to be told of a finding", lambda: self._told(news))
+        if not self._ranks.rank:
+            self._journals.tell(news)
 
     def _is_to_stop(self, news: News) -> bool:
         on_error = self._on_error
         if isinstance(on_error, str):
             return on_error == "stop"
-        return self._guarded("on_error", lambda: on_error(news)) is True
-
-    def _guarded(self, what: str, call: Callable[[], bool | None]) -> bool | None:
-        """Keep an exception of what is called from the run, and say so."""
         try:
-            return call()
-        except Exception as why:  # noqa: BLE001 - it may be the user's own function
+            return on_error(news) is True
+        except Exception as why:  # noqa: BLE001 - it is the user's own function
             last = traceback.format_exception_only(why)[-1].strip()
-            say_plainly(f"{what} raised {last}; the run goes on")
-            return None
+            say_plainly(f"on_error raised {last}; the run goes on")
+            return False
 
     def _begin(self) -> Keeper | None:
         """Make the folder of the run or find it, meet the other ranks, and say what keeps."""
@@ -281,21 +301,70 @@ class WatchedRun:
         self._begin_late()
         return self.folder.path if self.folder is not None else None
 
-    def _has_children(self) -> None:
-        """The first of them has been started."""
-        assert self.folder is not None and self._children is not None, "they are watched"  # noqa: PT018
-        self._company = Company(
-            self.folder,
-            STARTER,
-            self._terms.selection.rules,
-            numbers=self._children.numbers,
-            told=self._shown.hear,
-            is_gone=self._children.is_gone,
-        )
+    def _take_place(self) -> None:
+        """Find out which rank this is. With the first step the process group is there."""
+        self._is_placed = True
+        if self._late is None:
+            self._meet_children()
+        else:
+            self._come_late(self._late)
+        if self._starter is not None:
+            self._starter.keep_all()
+
+    def _come_late(self, late: Late) -> None:
+        self._place(Ranks.of_environment())
+        if self._ranks.world_size > 1 and self._children is not None:
+            self._children.over()  # the others are ranks like this one, and meet it
+            self._children = None
+        if self._is_child and not self._is_welcome():
+            self._late = None
+            late.open(None)
+        self._begin_late()
+
+    def _is_welcome(self) -> bool:
+        assert self.folder is not None, "it was begun by another process"
+        try:
+            is_free = Arrivals(Exchange(self.folder)).take(self._ranks.rank)
+        except OSError:  # the run is over
+            return False
+        if is_free:
+            os.environ.pop(VARIABLE, None)  # what a rank starts is none
+        return is_free
+
+    def _place(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self.watched.placed(ranks.rank, ranks.world_size)
+
+    def _meet_children(self) -> None:
+        """Keep company with what was started. By now this process may be the first rank of all."""
+        with self._meeting:
+            if self._company is not None or self.folder is None or self._children is None:
+                return
+            ranks = Ranks.of_group()
+            is_first = ranks.world_size > 1 and ranks.rank == 0
+            if is_first:
+                self._is_welcome()  # what inherits its environment is another program
+                self._place(ranks)
+            elif not self._children:
+                return
+            self._company = Company(
+                self.folder,
+                STARTER if self._only_starts else 0,
+                self._terms.selection.rules,
+                numbers=self._children.numbers,
+                told=self._hear,
+                is_gone=self._children.is_gone,
+            )
+
+    @property
+    def _only_starts(self) -> bool:
+        """Tell a process that has started the ranks of the run, and is none of them."""
+        return bool(self._children) and self._ranks.world_size == 1
 
     def _keeper(self) -> Keeper | None:
         if self._recorder is not None and self._children is not None:
-            return UnlessOnlyStarting(self._recorder, lambda: bool(self._children))
+            self._starter = UnlessOnlyStarting(self._recorder)
+            return self._starter
         if self._recorder is None or self._company is None:
             return self._recorder
         return self._company.keeper(self._recorder)

@@ -78,6 +78,8 @@ class Writing:
         """Bring what waits onto the disk, and tell whether all of it is there."""
         if self._is_over or (time.monotonic() < self._again_at and not at_once):
             return False
+        if not (self._segments.part or self._waiting or self._windows):
+            return True  # a process that has nothing to say leaves nothing
         try:
             self._segments.append(self._waiting)
             while self._windows:

@@ -26,6 +26,20 @@ def test_all_ranks_stop_after_the_same_step(ranks: tuple[Exchange, Exchange]) ->
     assert AHEAD == 2
 
 
+def test_who_takes_no_steps_asks_the_first_rank_to_say_when(
+    ranks: tuple[Exchange, Exchange],
+) -> None:
+    starter, first = ranks
+    starter.path.mkdir()
+    assert not first.is_asked_to_stop()
+    starter.ask_to_stop()
+    assert first.is_asked_to_stop()
+    assert not first.is_to_stop(9)
+    first.wish_to_stop(9)
+    assert [first.is_to_stop(step) for step in (10, 11)] == [False, True]
+    assert not first.is_asked_to_stop()  # it has done so
+
+
 def test_no_rank_can_have_passed_the_step_that_is_agreed_on() -> None:
     """A rank at step s has at most finished s + 1, where each backward waits for all."""
     furthest = 1

@@ -1,13 +1,13 @@
 """What a process hands over is what the first one reads."""
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stepscope.adapters.company.company import Company, Joined
-from stepscope.adapters.company.handing import UnlessOnlyStarting
+from stepscope.adapters.company.company import STARTER, Company, Joined
 from stepscope.core import Finding, Recording, Severity
 from stepscope.core.report import Outcome, Status
 from stepscope.evidence.course.line import Line
@@ -51,13 +51,13 @@ def noted(rank: int, mark: float) -> Line:
     )
 
 
-def second(tmp_path: Path, mark: float = 2.0) -> tuple[Company, Callable[[], None]]:
-    """Return rank 1 of two, and how it comes to its end."""
+def second(tmp_path: Path, mark: float = 2.0, rank: int = 1) -> tuple[Company, Callable[[], None]]:
+    """Return rank 1 of two, or the other, and how it comes to its end."""
     folder = RunFolder(tmp_path)
-    recorder = Recorder(folder.rank(1), clock=lambda: 0.0, said=pytest.fail)
-    company = Company(folder, 1, RULES)
+    recorder = Recorder(folder.rank(rank), clock=lambda: 0.0, said=pytest.fail)
+    company = Company(folder, rank, RULES)
     keeper = company.keeper(recorder)
-    keeper.line(noted(1, mark))
+    keeper.line(noted(rank, mark))
     keeper.finding(3, "DST003", Severity.ERROR, FOUND)
     assert recorder.flush()
     assert company._handed is not None
@@ -66,7 +66,7 @@ def second(tmp_path: Path, mark: float = 2.0) -> tuple[Company, Callable[[], Non
     def over() -> None:
         skipped = Outcome(ranks_diverge, Status.SKIPPED, reason="needs all")
         failed = Outcome(unused_parameters, Status.FAILED, (FOUND,))
-        company.hand_over(ran(1), (skipped, failed), step=4)
+        company.hand_over(ran(rank), (skipped, failed), step=4)
 
     return company, over
 
@@ -118,6 +118,43 @@ def test_ranks_of_equal_marks_have_passed(tmp_path: Path) -> None:
     assert diverge.status is Status.PASSED
 
 
+def test_whoever_starts_ranks_compares_them_while_they_run(tmp_path: Path) -> None:
+    for rank in range(2):
+        second(tmp_path, mark=rank, rank=rank)
+    heard: list[tuple[int, Found]] = []
+    company = Company(
+        RunFolder(tmp_path),
+        STARTER,
+        RULES,
+        numbers=lambda: (0, 1),
+        told=lambda rank, found: heard.append((rank, found)),
+    )
+    until = time.monotonic() + 10
+    while not any(found.code == "DST001" for _, found in heard):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    found = next(each for _, each in heard if each.code == "DST001")
+    assert found.severity is Severity.ERROR
+    company.gather(patience_s=0.0)
+
+
+def test_the_first_rank_says_when_to_stop_for_who_takes_no_steps(tmp_path: Path) -> None:
+    ranks = [Company(RunFolder(tmp_path), rank, RULES) for rank in range(2)]
+    ranks[0].exchange.path.mkdir()
+    ranks[0].exchange.ask_to_stop()
+    assert not ranks[1].is_to_stop(9)
+    assert [ranks[0].is_to_stop(step) for step in (7, 8, 9)] == [False, False, True]
+    assert ranks[1].is_to_stop(9)
+
+
+def test_a_rank_that_was_started_again_has_not_come_to_its_end(tmp_path: Path) -> None:
+    _, over = second(tmp_path)
+    over()
+    second(tmp_path)
+    told = joined(first(tmp_path, []), mark=1.0, patience_s=0.1)
+    assert any("rank 1 did not come to its end" in note for note in told.notes)
+
+
 def test_of_a_rank_that_was_killed_the_findings_are_left(tmp_path: Path) -> None:
     second(tmp_path)
     told = joined(first(tmp_path, []), mark=1.0, patience_s=0.1)
@@ -139,33 +176,16 @@ def test_a_process_that_only_starts_others_is_left_out() -> None:
         recordings={-1: ran(0, steps=0), 0: ran(0), 1: ran(1)},
         outcomes={-1: PASSED, 0: PASSED, 1: PASSED},
     )
-    assert list(both.without_starter(-1).recordings) == [0, 1]
+    left = both.without_starter(-1, are_ranks=False)
+    assert list(left.recordings) == [0, 1]
+    assert left.notes == ("processes are numbered in the order of their start",)
+    assert both.without_starter(-1, are_ranks=True).notes == ()
 
 
 def test_children_that_take_fewer_steps_are_left_out_and_that_is_said() -> None:
     both = Joined(
         recordings={-1: ran(0, steps=9), 0: ran(0)}, outcomes={-1: PASSED, 0: PASSED}
-    ).without_starter(-1)
+    ).without_starter(-1, are_ranks=False)
     assert list(both.recordings) == [0]
     assert both.recordings[0].get(Run) == ran(0, steps=9).get(Run)
     assert any("not judged" in note for note in both.notes)
-
-
-def test_nothing_is_kept_of_a_process_that_only_starts_others(tmp_path: Path) -> None:
-    kept: list[Line] = []
-
-    class Keeping:
-        def line(self, line: Line) -> None:
-            kept.append(line)
-
-        def window(self, step: int, recording: Recording) -> None: ...
-
-        def finding(self, step: int, code: str, severity: Severity, finding: Finding) -> None: ...
-
-    bare = Line(step=0, seconds=0.0, happened=(wrapper(0),))
-    keeper = UnlessOnlyStarting(Keeping(), lambda: True)
-    keeper.line(bare)
-    assert kept == []
-    keeper.line(noted(0, 1.0))
-    keeper.line(bare)
-    assert len(kept) == 2

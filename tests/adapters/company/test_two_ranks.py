@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import distributed, nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from stepscope.adapters.how import settle
@@ -154,40 +157,65 @@ def test_what_one_rank_finds_is_shown_by_the_first_with_its_rank(tmp_path: Path)
 
 
 def sharded() -> tuple[nn.Module, torch.optim.Optimizer]:
+    return _sharded(init_device_mesh("cpu", (2,)))
+
+
+def hybrid() -> tuple[nn.Module, torch.optim.Optimizer]:
+    return _sharded(init_device_mesh("cpu", (2, 1), mesh_dim_names=("replicate", "shard")))
+
+
+def _sharded(mesh: DeviceMesh) -> tuple[nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(0)
     model = nn.Sequential(*(nn.Linear(*size) for size in MODEL))
     for layer in model:
-        fully_shard(layer)
-    fully_shard(model)
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
     return model, torch.optim.AdamW(model.parameters(), lr=0.01)
 
 
-def state(rank: int, *, is_sharded: bool) -> dict[str, torch.Tensor]:
-    model, optimizer = sharded() if is_sharded else wrapped()
+def sharded_as_before() -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    model = FullyShardedDataParallel(
+        nn.Sequential(*(nn.Linear(*size) for size in MODEL)),
+        auto_wrap_policy=ModuleWrapPolicy({nn.Linear}),
+        use_orig_params=True,
+        device_id=torch.device("cpu"),
+    )
+    return model, torch.optim.AdamW(model.parameters(), lr=0.01)
+
+
+WAYS = {each.__name__: each for each in (wrapped, sharded, hybrid, sharded_as_before)}
+
+
+def state(rank: int, way: str) -> dict[str, torch.Tensor]:
+    model, optimizer = WAYS[way]()
     steps(model, optimizer, 40, rank)
-    held = {name: p.to_local() if is_sharded else p for name, p in model.named_parameters()}
+    held = {
+        name: p.to_local() if isinstance(p, DTensor) else p for name, p in model.named_parameters()
+    }
     return {**held, "random": torch.get_rng_state()}
 
 
-def twice(rank: int, folder: str, is_sharded: bool) -> None:  # noqa: FBT001 - by position
+def twice(rank: int, folder: str, way: str) -> None:
     torch.set_num_threads(1)
     store = distributed.FileStore(f"{folder}/store", 2)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
-    alone = state(rank, is_sharded=is_sharded)
+    alone = state(rank, way)
     watched = Watched("train.py", rules=RULES, plan=Plan(every=1, at=(10,)))
     with watched:
-        beside = state(rank, is_sharded=is_sharded)
+        beside = state(rank, way)
     assert watched.faults == []
     assert watched.windows_judged == 2
-    crashed = [each for each in watched.outcomes() if each.status is Status.CRASHED]
-    assert crashed == []
+    outcomes = watched.outcomes()
+    assert [each for each in outcomes if each.status is Status.CRASHED] == []
+    assert [each.rule.code for each in outcomes if each.findings] == []
     for name, value in alone.items():
         assert torch.equal(value, beside[name]), name
     distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("is_sharded", [False, True])
-def test_watching_changes_no_bit_of_what_ranks_compute(tmp_path: Path, *, is_sharded: bool) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_watching_changes_no_bit_of_what_ranks_compute(tmp_path: Path, way: str) -> None:
     torch.multiprocessing.start_processes(
-        twice, args=(str(tmp_path), is_sharded), nprocs=2, start_method="fork"
+        twice, args=(str(tmp_path), way), nprocs=2, start_method="fork"
     )

@@ -1,11 +1,12 @@
 """What a process of a run has to do with the others of it."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stepscope.adapters.company.exchange import Exchange
-from stepscope.adapters.company.handing import Handing, hand_over
+from stepscope.adapters.company.handing import OVER, Handing, hand_over
 from stepscope.adapters.company.others import Handed, Others
 from stepscope.core import Evidence, Recording, Rule, judge
 from stepscope.core.report import Outcome, Status
@@ -15,8 +16,10 @@ from stepscope.recordings.entries import Found
 from stepscope.recordings.folder import RunFolder
 from stepscope.recordings.writer import Recorder
 from stepscope.summing_up import run_of
+from stepscope.watching.verdicts import News
 from stepscope.watching.watched import Keeper
 
+STARTER = -1  # number of a process that starts the others, and takes no steps
 PATIENCE_S = 60.0  # for the slowest of them to come to its end
 PATIENCE_AFTER_FAILURE_S = 3.0  # the others may wait for this one in a collective, for ever
 
@@ -29,8 +32,11 @@ class Joined:
     outcomes: Mapping[int, Sequence[Outcome]]
     notes: tuple[str, ...] = ()
 
-    def without_starter(self, number: int) -> "Joined":
-        """Leave out the process that started the others, or them, whoever took fewer steps."""
+    def without_starter(self, number: int, *, are_ranks: bool) -> "Joined":
+        """Leave out the process that started the others, or them, whoever took fewer steps.
+
+        With `are_ranks` the numbers of the others are those that the program knows.
+        """
         mine = run_of(self.recordings[number]).steps
         others = [run_of(each).steps for rank, each in self.recordings.items() if rank != number]
         if max(others, default=-1) < mine or not others:
@@ -40,7 +46,9 @@ class Joined:
                 outcomes={0: self.outcomes[number]},
                 notes=(*self.notes, *((left_out,) if others else ())),
             )
-        notes = ["processes are numbered in the order of their start", *self.notes]
+        notes = list(self.notes)
+        if not are_ranks:
+            notes.insert(0, "processes are numbered in the order of their start")
         if mine:
             notes.append(f"not judged: {mine} steps of the process that started the others")
         return Joined(
@@ -50,9 +58,11 @@ class Joined:
         )
 
     @classmethod
-    def alone(cls, number: int, own: Recording, outcomes: Sequence[Outcome]) -> "Joined":
+    def alone(
+        cls, number: int, own: Recording, outcomes: Sequence[Outcome], notes: tuple[str, ...]
+    ) -> "Joined":
         """Return what is known where there are no others."""
-        return cls(recordings={number: own}, outcomes={number: outcomes})
+        return cls(recordings={number: own}, outcomes={number: outcomes}, notes=notes)
 
 
 class Company:
@@ -77,6 +87,7 @@ class Company:
         self._rules = rules
         self._across = tuple(rule for rule in rules if _is_across(rule))
         self._own = Recording()  # what is known of this process, when it was last judged
+        self._told = told
         self._others: Others | None = None
         self._handed: Recorder | None = None
         if numbers is not None:
@@ -89,6 +100,7 @@ class Company:
                 told=told,
                 greet=greet,
                 is_gone=is_gone,
+                compare=self._compare if number == STARTER else lambda: None,
             )
             self._others.begin()
 
@@ -96,6 +108,8 @@ class Company:
         """Return what keeps for this process and, where another is first, hands on."""
         if self._others is not None:
             return kept
+        with contextlib.suppress(OSError):  # of this rank as it was before it was started again
+            (self.exchange.rank(self._number) / OVER).unlink()
         began = time.monotonic()
         self._handed = Recorder(
             self.exchange.rank(self._number),
@@ -111,6 +125,33 @@ class Company:
             facts = across({**self._others.recordings(), self._number: own})
             if facts is not None:
                 yield facts
+
+    def is_to_stop(self, step: int) -> bool:
+        """Tell whether the run stops after this step. Asked after each."""
+        if self._others is None and self._number == 0 and self.exchange.is_asked_to_stop():
+            with contextlib.suppress(OSError):
+                self.exchange.wish_to_stop(step)
+        return self.exchange.is_to_stop(step)
+
+    def _compare(self) -> None:
+        """Tell what only a comparison shows, in the place of a first rank."""
+        assert self._others is not None, "it asks for this"
+        known = self._others.recordings()
+        if (facts := across(known)) is None:
+            return
+        for rank, recording in known.items():
+            step = self._others.steps[rank]
+            for outcome in judge(self._across, Recording(*recording, facts)):
+                for finding in outcome.findings:
+                    news = News(outcome.rule, finding, step)
+                    found = Found(
+                        step=step,
+                        seconds=0.0,
+                        code=news.rule.code,
+                        severity=news.severity,
+                        finding=finding,
+                    )
+                    self._told(rank, found)
 
     def hand_over(self, own: Recording, outcomes: Iterable[Outcome], *, step: int) -> None:
         """Leave what was said of this process to the one that reports.

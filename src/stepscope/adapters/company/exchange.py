@@ -24,6 +24,7 @@ class Exchange:
         self.path = run.path / NAME
         self._reported = run.path / REPORTED
         self._stop = str(self.path / "stop-at")
+        self._asked = str(self.path / "stop")
         self._stops_at: int | None = None
 
     def rank(self, number: int) -> Path:
@@ -43,12 +44,29 @@ class Exchange:
             os.link(draft, self._stop)
         draft.unlink()
 
+    def ask_to_stop(self) -> None:
+        """Have the first rank wish it: whoever asks takes no steps, and knows of none.
+
+        Raises:
+            OSError: nothing can be written.
+        """
+        Path(self._asked).touch()
+
+    def is_asked_to_stop(self) -> bool:
+        """Tell the first rank whether it is to wish for it. Asked after each step."""
+        return self._stops_at is None and os.path.exists(self._asked)  # noqa: PTH110 - half the time
+
     def is_to_stop(self, step: int) -> bool:
         """Tell whether the run stops after this step. Asked after each: one look at a name."""
         if self._stops_at is None and os.path.exists(self._stop):  # noqa: PTH110 - half the time
             with contextlib.suppress(OSError, ValueError):
                 self._stops_at = int(Path(self._stop).read_text())
         return self._stops_at is not None and step >= self._stops_at
+
+    @property
+    def is_agreed_to_stop(self) -> bool:
+        """All ranks stop, or have stopped, after some step."""
+        return Path(self._stop).exists()
 
     def claim_report(self) -> bool:
         """Tell whether this process is the one to report: no other has said so before."""

@@ -42,26 +42,38 @@ class Handing:
 
 
 class UnlessOnlyStarting:
-    """Keeps nothing of a process that starts others and takes no step itself."""
+    """Keeps nothing of a process that starts others and takes no step itself.
 
-    def __init__(self, kept: Keeper, has_started: Callable[[], bool]) -> None:
+    What comes before its first step waits until then, or until its end: a rank may take its place.
+    """
+
+    def __init__(self, kept: Keeper) -> None:
         self._kept = kept
-        self._has_started = has_started
-        self._has_stepped = False
+        self._waiting: list[Callable[[], None]] | None = []  # None once it is known to train
 
     def line(self, line: Line) -> None:
         """Keep a line."""
-        self._has_stepped = self._has_stepped or bool(line.numbers)
-        if self._has_stepped or not self._has_started():
-            self._kept.line(line)
+        self._keep(lambda: self._kept.line(line))
 
     def window(self, step: int, recording: Recording) -> None:
         """Keep what a window has shown."""
-        self._kept.window(step, recording)
+        self._keep(lambda: self._kept.window(step, recording))
 
     def finding(self, step: int, code: str, severity: Severity, finding: Finding) -> None:
         """Keep a finding."""
-        self._kept.finding(step, code, severity, finding)
+        self._keep(lambda: self._kept.finding(step, code, severity, finding))
+
+    def keep_all(self) -> None:
+        """Keep what has waited, and all that comes."""
+        waiting, self._waiting = self._waiting, None
+        for keep in waiting or ():
+            keep()
+
+    def _keep(self, keep: Callable[[], None]) -> None:
+        if self._waiting is None:
+            keep()
+        else:
+            self._waiting.append(keep)
 
 
 class _Said(msgspec.Struct, frozen=True):

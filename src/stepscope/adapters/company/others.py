@@ -47,8 +47,11 @@ class Others:
         told: Callable[[int, Found], None],
         greet: Callable[[], bool] = lambda: True,
         is_gone: Callable[[int], bool] = lambda _: False,
+        compare: Callable[[], None] = lambda: None,
     ) -> None:
         """`numbers` tells which there are by now; `told` gets their findings, in the thread.
+
+        `compare` is called there whenever more is known of what is compared between them.
 
         `greet` is called again and again, until it says that all have been greeted. `is_gone`
         tells of a process that it has ended, where that can be known.
@@ -62,8 +65,10 @@ class Others:
         self._told = told
         self._greet = greet
         self._is_gone = is_gone
+        self._compare = compare
         self._tails: dict[int, Tail] = {}
         self._courses: dict[int, Course] = {}
+        self.steps: dict[int, int] = {}  # how far each has come
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._read_on, name="stepscope ranks", daemon=True)
@@ -132,6 +137,7 @@ class Others:
         return max(PERIOD_S, PERIOD_OF_ONE_S * len(self._tails))
 
     def _read(self) -> None:
+        is_more = False
         for rank in self._numbers():
             folder = self._exchange.rank(rank)
             if not folder.is_dir():
@@ -143,9 +149,13 @@ class Others:
                 for each in said:
                     if isinstance(each, Line):
                         course.add(each)
+                        self.steps[rank] = each.step
+                        is_more = True
             for each in said:
                 if isinstance(each, Found):
                     self._told(rank, each)
+        if is_more:
+            self._compare()
 
 
 def _so_far(rule: Rule, found: Sequence[Found]) -> Outcome:

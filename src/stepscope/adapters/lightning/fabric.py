@@ -39,5 +39,5 @@ def watch_fabric(
         optimizers_of(optimizers),
         how,
         ranks=Ranks.here(fabric.global_rank, fabric.world_size),
-        journals=lambda step: journals_of(fabric.loggers, step),
+        journals=lambda told: journals_of(fabric.loggers, told),
     )

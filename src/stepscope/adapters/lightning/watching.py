@@ -2,6 +2,7 @@
 
 import math
 import weakref
+from collections.abc import Iterator
 from typing import Any, Unpack
 
 import lightning.pytorch as pl
@@ -11,6 +12,7 @@ from torch import Tensor
 from stepscope.adapters.attached import Attached
 from stepscope.adapters.harmless import harmless
 from stepscope.adapters.how import How, settle
+from stepscope.adapters.journals import Journal, Told
 from stepscope.adapters.lightning.journals import journals_of
 from stepscope.adapters.ranks import Ranks
 from stepscope.core.verdict import Report
@@ -28,7 +30,8 @@ class WatchCallback(pl.Callback):
     The module gives parameters their names. Epochs, planned steps, and all that the module logs
     are taken from the Trainer. `on_error="stop"` sets `trainer.should_stop`: checkpoints are
     written as ever. Findings go to the Trainer's loggers too, from the main process: as text to
-    TensorBoard, into a table beside that of a `CSVLogger`, as a mark `stepscope/CODE` to others.
+    TensorBoard, into the summary of a run of W&B and the tags of one of MLflow, into a table beside
+    that of a `CSVLogger`, as a mark `stepscope/CODE` to others.
     """
 
     def __init__(self, **how: Unpack[How]) -> None:
@@ -69,7 +72,7 @@ class WatchCallback(pl.Callback):
             (),
             stop=stop,
             ranks=Ranks.here(trainer.global_rank, trainer.world_size),
-            journals=lambda step: journals_of(alive.loggers, step) if (alive := held()) else (),
+            journals=lambda told: _journals_of(alive, told) if (alive := held()) else (),
         )
 
     @harmless
@@ -146,3 +149,9 @@ class WatchCallback(pl.Callback):
         }
         self._logged = logged
         self._attached.log({name: value for name, value in fresh.items() if value.numel() == 1})
+
+
+def _journals_of(trainer: pl.Trainer, told: Told) -> Iterator[tuple[object, Journal]]:
+    """Return those of its loggers."""
+    at = trainer.fit_loop.epoch_loop._batches_that_stepped
+    return journals_of(trainer.loggers, told, at=at)

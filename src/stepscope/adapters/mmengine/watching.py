@@ -29,8 +29,9 @@ class WatchHook(Hook):  # type: ignore[misc] # mmengine has no types
 
     The model gives parameters their names. Epochs, planned steps, losses and what validation
     measures are taken from the Runner. `on_error="stop"` sets `train_loop.stop_training`, which
-    an `EpochBasedTrainLoop` heeds at the end of an epoch. The Runner tells no hook of an exception:
-    a training that raised is judged when the next one begins, or when the program ends.
+    an `EpochBasedTrainLoop` heeds at the end of an epoch. Findings go to TensorBoard, W&B and
+    MLflow too, where its visualizer logs there. The Runner tells no hook of an exception: a
+    training that raised is judged when the next one begins, or when the program ends.
     """
 
     priority = "VERY_LOW"  # after those that validate, log and save

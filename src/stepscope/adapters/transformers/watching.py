@@ -26,8 +26,9 @@ class WatchCallback(transformers.TrainerCallback):
 
     The model gives parameters their names. Epochs, planned steps, and all that is logged are taken
     from the Trainer. `on_error="stop"` sets `control.should_training_stop`. Findings go to
-    TensorBoard too, where the Trainer logs there. The Trainer tells no callback of an exception: a
-    training that raised is judged when the next one begins, or when the program ends.
+    TensorBoard, W&B and MLflow too, where the Trainer logs there. The Trainer tells no callback of
+    an exception: a training that raised is judged when the next one begins, or when the program
+    ends.
     """
 
     def __init__(self, **how: Unpack[How]) -> None:
