@@ -1,7 +1,7 @@
 """`stepscope rule` shows pages, and finds the way from a wrong code to the right one."""
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from stepscope import __version__
 from stepscope.catalogue import every_rule, page

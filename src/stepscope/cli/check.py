@@ -1,10 +1,8 @@
 """`stepscope check`: the first optimizer steps of an unmodified program, judged."""
 
-from typing import Annotated
+import click
 
-import typer
-
-from stepscope.cli.options import Format, Ignore, IntentFile, Output, Select, Strict
+from stepscope.cli.options import Asked, judging, number, program
 from stepscope.cli.refusal import refuse
 
 EXAMPLES = """\b
@@ -23,33 +21,32 @@ pyproject.toml with a [tool.stepscope] table, from the current folder upwards.
 """
 
 
+@click.command(
+    short_help="Judge an unmodified program by its first optimizer steps.",
+    epilog=EXAMPLES,
+    context_settings={"allow_interspersed_args": False},
+)
+@program
+@number("--steps", click.IntRange(min=1), 3, "Optimizer steps to record.", "K")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Stop the script after this time.",
+)
+@judging
 def check(
-    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="Script, or module with -m.")],
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ARGS",
-            help="All after SCRIPT is the script's own; a leading -- is left out.",
-            show_default=False,
-        ),
-    ] = None,
+    script: str,
+    arguments: tuple[str, ...],
     *,
-    module: Annotated[
-        bool, typer.Option("-m", help="SCRIPT is a module, as in python -m.")
-    ] = False,
-    steps: Annotated[int, typer.Option(min=1, metavar="K", help="Optimizer steps to record.")] = 3,
-    timeout: Annotated[
-        float | None,
-        typer.Option(min=0.0, metavar="SECONDS", help="Stop the script after this time."),
-    ] = None,
-    intent: IntentFile = None,
-    select: Select = None,
-    ignore: Ignore = None,
-    form: Format = "text",
-    output: Output = None,
-    strict: Strict = False,
+    module: bool,
+    steps: int,
+    timeout: float | None,
+    asked: Asked,
 ) -> None:
     """Run SCRIPT until K optimizer steps are recorded, and say what is wrong with them.
+
+    All after SCRIPT is the script's own; a leading -- is left out.
 
     The script is not changed, and computes what it would compute without stepscope. Its output
     stays on stdout, and the report goes to stderr; with another format than text and without
@@ -58,14 +55,7 @@ def check(
     from stepscope.cli.settling import settled
 
     try:
-        terms, delivery = settled(
-            intent=intent,
-            select=select,
-            ignore=ignore,
-            form=form,
-            output=output,
-            strict=strict,
-        )
+        terms, delivery = settled(asked)
     except ValueError as mistake:
         refuse(str(mistake))
 
@@ -74,16 +64,16 @@ def check(
     from stepscope.adapters.target import Target, TargetError
     from stepscope.cli.judging import Judging
 
-    judging = Judging(terms=terms, delivery=delivery)
-    own = tuple(arguments or ())
-    target = Target(script, is_module=module, arguments=own[1:] if own[:1] == ("--",) else own)
+    judge = Judging(terms=terms, delivery=delivery)
+    own = arguments[1:] if arguments[:1] == ("--",) else arguments
+    target = Target(script, is_module=module, arguments=own)
     try:
         code = observe(
             target,
             steps=steps,
             timeout_s=timeout,
             intent=terms.settings.intent,
-            conclude=judging.conclude,
+            conclude=judge.conclude,
         )
     except TargetError as mistake:
         refuse(str(mistake))

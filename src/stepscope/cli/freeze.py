@@ -3,10 +3,10 @@
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
+from stepscope.cli.options import PATH, number
 from stepscope.cli.refusal import refuse
 
 EXAMPLES = """\b
@@ -25,59 +25,83 @@ A plan, in TOML, YAML or JSON:
 """
 
 
+@click.command(
+    short_help="Show what a plan of freezing does to a model, or measure what freezing saves.",
+    epilog=EXAMPLES,
+)
+@click.argument("words", metavar="[PLAN | -- ARGS]", nargs=-1)
+@click.option(
+    "--model",
+    default="",
+    metavar="MODULE:FUNCTION",
+    help="What returns the model, without arguments.",
+)
+@number("--lr", click.FloatRange(min=0), 1e-4, "Learning rate of what is not tuned.", "X")
+@number("--weight-decay", click.FloatRange(min=0), 0.0, "Weight decay of all groups.", "X")
+@number("--stage", click.IntRange(min=0), 0, "Stage to show, from 0.")
+@number("--depth", click.IntRange(min=1), 3, "Levels of the model to tell apart.")
+@click.option(
+    "--measure",
+    default="",
+    metavar="SCRIPT|MODULE:FUNCTION",
+    help="Measure what freezing saves: of a training script, or of a model.",
+)
+@click.option(
+    "--explain",
+    type=PATH,
+    metavar="CONFIG.py",
+    help="Say what a configuration of MMEngine will really do; it is read, not run.",
+)
+@click.option(
+    "-m",
+    "is_module",
+    is_flag=True,
+    help="The script to measure is a module, as in python -m.",
+)
+@click.option(
+    "--frozen", multiple=True, metavar="GLOB", help="Part to freeze when measuring. Repeatable."
+)
+@number("--rounds", click.IntRange(min=1), 3, "Times that each variant is measured.")
+@number("--steps", click.IntRange(min=1), 10, "Steps that each process measures.")
+@number("--warm-up", click.IntRange(min=2), 3, "Steps that it takes first.")
+@click.option(
+    "--input",
+    "input_shape",
+    default="",
+    metavar="SHAPE",
+    help="Input of the model: 8x3x224x224.",
+)
+@click.option(
+    "--format",
+    "form",
+    default="text",
+    show_default=True,
+    metavar="FORMAT",
+    help="One of text, json, markdown.",
+)
+@click.option("--output", type=PATH, metavar="FILE", help="Write the table to a file.")
 def freeze(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PLAN | -- ARGS]",
-            help="File with a [freeze] table; with --measure, the script's own arguments.",
-            show_default=False,
-        ),
-    ] = None,
+    words: tuple[str, ...],
     *,
-    model: Annotated[
-        str,
-        typer.Option(metavar="MODULE:FUNCTION", help="What returns the model, without arguments."),
-    ] = "",
-    lr: Annotated[float, typer.Option(min=0.0, help="Learning rate of what is not tuned.")] = 1e-4,
-    weight_decay: Annotated[float, typer.Option(min=0.0, help="Weight decay of all groups.")] = 0.0,
-    stage: Annotated[int, typer.Option(min=0, metavar="N", help="Stage to show, from 0.")] = 0,
-    depth: Annotated[int, typer.Option(min=1, help="Levels of the model to tell apart.")] = 3,
-    measure: Annotated[
-        str,
-        typer.Option(
-            metavar="SCRIPT|MODULE:FUNCTION",
-            help="Measure what freezing saves: of a training script, or of a model.",
-        ),
-    ] = "",
-    explain: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CONFIG.py",
-            help="Say what a configuration of MMEngine will really do; it is read, not run.",
-        ),
-    ] = None,
-    is_module: Annotated[
-        bool, typer.Option("-m", help="The script to measure is a module, as in python -m.")
-    ] = False,
-    frozen: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Part to freeze when measuring. Repeatable."),
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Times that each variant is measured.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Steps that each process measures.")] = 10,
-    warm_up: Annotated[int, typer.Option(min=2, help="Steps that it takes first.")] = 3,
-    input_shape: Annotated[
-        str, typer.Option("--input", metavar="SHAPE", help="Input of the model: 8x3x224x224.")
-    ] = "",
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="One of text, json, markdown.")
-    ] = "text",
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the table to a file.")
-    ] = None,
+    model: str,
+    lr: float,
+    weight_decay: float,
+    stage: int,
+    depth: int,
+    measure: str,
+    explain: Path | None,
+    is_module: bool,
+    frozen: tuple[str, ...],
+    rounds: int,
+    steps: int,
+    warm_up: int,
+    input_shape: str,
+    form: str,
+    output: Path | None,
 ) -> None:
     """Show what a plan or a configuration freezes in a model, or measure what freezing saves.
+
+    PLAN is a file with a [freeze] table; with --measure, ARGS are the script's own arguments.
 
     A plan gives a row for each part that is treated alike: frozen or trained, its learning rate
     and weight decay as they will take effect, its elements, and the mode of its normalisation.
@@ -100,8 +124,8 @@ def freeze(
 
                 found = measured(
                     measure,
-                    frozen or (),
-                    arguments=words or (),
+                    frozen,
+                    arguments=words,
                     is_module=is_module,
                     rounds=rounds,
                     steps=steps,
@@ -111,7 +135,7 @@ def freeze(
                 table = savings.render(found, form)
             elif explain is not None:
                 table = _explained(explain, model, form)
-            elif words and len(words) == 1 and model:
+            elif len(words) == 1 and model:
                 table = _planned(Path(words[0]), model, lr, weight_decay, stage, depth, form)
             else:
                 refuse("give a PLAN and --model, --measure or --explain; stepscope freeze --help")

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from stepscope.cli.options import Format, Ignore, IntentFile, Output, Select, Strict
+from stepscope.cli.options import PATH, Asked, judging
 from stepscope.cli.refusal import refuse
 
 EXAMPLES = """\b
@@ -32,34 +31,35 @@ Exit code: 0 nothing at fault, 1 the checkpoint is at fault, 2 it could not be r
 LARGE = 64 << 20  # bytes: below, reading takes less than a second
 
 
+@click.command(
+    short_help="Show what is in a checkpoint, and what is odd about it.", epilog=EXAMPLES
+)
+@click.argument("path", metavar="FILE", type=PATH)
+@click.option(
+    "--against",
+    default="",
+    metavar="OTHER",
+    help="Compare with another checkpoint, a model (MODULE:FUNCTION), or a configuration "
+    "(TOML, YAML, JSON).",
+)
+@click.option(
+    "--tainted-by",
+    default="",
+    metavar="REPORT|CODE",
+    help="List the checkpoints of the folder FILE that were trained under the findings of "
+    "a JSON report of check, or under one rule.",
+)
+@judging
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint: a file or a folder.")],
+    path: Path,
     *,
-    against: Annotated[
-        str,
-        typer.Option(
-            metavar="OTHER",
-            help="Compare with another checkpoint, a model (MODULE:FUNCTION), or a configuration "
-            "(TOML, YAML, JSON).",
-        ),
-    ] = "",
-    tainted_by: Annotated[
-        str,
-        typer.Option(
-            metavar="REPORT|CODE",
-            help="List the checkpoints of the folder FILE that were trained under the findings of "
-            "a JSON report of check, or under one rule.",
-        ),
-    ] = "",
-    intent: IntentFile = None,
-    select: Select = None,
-    ignore: Ignore = None,
-    form: Format = "text",
-    output: Output = None,
-    strict: Strict = False,
+    against: str,
+    tainted_by: str,
+    asked: Asked,
 ) -> None:
-    """Show what a checkpoint holds, what is odd about it, and what a resume would miss.
+    """Show what the checkpoint FILE holds, what is odd about it, and what a resume would miss.
 
+    FILE is a file or a folder.
     Tensors by module, the optimizer's state by the names of the parameters, schedules, averages,
     banks and counters. The report goes to stdout; progress on large files to stderr.
     """
@@ -69,11 +69,11 @@ def inspect(
 
     try:
         rules = every_rule()
-        settings = load(intent, rules)
-        selection = chosen(settings, rules, select or (), ignore or ())
+        settings = load(asked.intent, rules)
+        selection = chosen(settings, rules, asked.select, asked.ignore)
         if against and tainted_by:
             refuse("give --against or --tainted-by, not both")
-        delivery = Delivery.prepare(form, output, on_stdout=True)
+        delivery = Delivery.prepare(asked.form, asked.output, on_stdout=True)
     except ValueError as mistake:
         refuse(str(mistake))
 
@@ -84,9 +84,9 @@ def inspect(
     inspection = Inspection(
         rules=rules,
         selection=selection,
-        is_selected=bool(select),
+        is_selected=bool(asked.select),
         settings=settings,
-        strict=strict,
+        strict=asked.strict,
     )
     try:
         with _progress(path) as advance:
@@ -101,7 +101,7 @@ def inspect(
         refuse(str(mistake))
     except KeyboardInterrupt:
         refuse("interrupted", code=130)
-    raise typer.Exit(report.exit_code if delivery.deliver(report) else 2)
+    raise SystemExit(report.exit_code if delivery.deliver(report) else 2)
 
 
 @contextmanager

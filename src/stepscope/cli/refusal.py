@@ -3,12 +3,10 @@
 import sys
 from typing import NoReturn
 
-import typer
-
 
 def refuse(why: str, code: int = 2) -> NoReturn:
     """Say why on stderr, and leave."""
     from stepscope.reporters.content.printable import printable
 
     sys.stderr.write(f"stepscope: {printable(why)}\n")
-    raise typer.Exit(code)
+    raise SystemExit(code)

@@ -3,11 +3,10 @@
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from stepscope.cli.options import Format, Ignore, IntentFile, Output, Select, Strict
+from stepscope.cli.options import PATH, Asked, judging
 from stepscope.cli.refusal import refuse
 from stepscope.core import Rule
 
@@ -26,34 +25,29 @@ Needs no PyTorch. A run may be looked at while it goes on, or after a kill -9.
 """
 
 
+@click.command(
+    short_help="Judge a run that was watched, from its recording, also while it goes on.",
+    epilog=EXAMPLES,
+)
+@click.argument("runs", metavar="[RUN]...", nargs=-1, type=PATH)
+@click.option("--follow", is_flag=True, help="Show findings as they come, until the run ends.")
+@click.option(
+    "--parquet",
+    type=PATH,
+    metavar="DIR",
+    help="Write the runs' numbers, happenings and findings as tables to DIR.",
+)
+@judging
 def review(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="RUN",
-            help="Folder of a recorded run; by default the one that began last below this folder.",
-            show_default=False,
-        ),
-    ] = None,
+    runs: tuple[Path, ...],
     *,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Show findings as they come, until the run ends.")
-    ] = False,
-    parquet: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write the runs' numbers, happenings and findings as tables to DIR."
-        ),
-    ] = None,
-    intent: IntentFile = None,
-    select: Select = None,
-    ignore: Ignore = None,
-    form: Format = "text",
-    output: Output = None,
-    strict: Strict = False,
+    follow: bool,
+    parquet: Path | None,
+    asked: Asked,
 ) -> None:
     """Judge a run from its recording, by the rules of today. The report goes to stdout.
 
+    RUN is the folder of a recorded run; by default the one that began last below this folder.
     What was declared when it ran stands; where nothing was, the settings found now are taken.
     """
     from stepscope.catalogue import every_rule
@@ -70,26 +64,28 @@ def review(
             from stepscope.recordings.export import to_parquet
 
             for table in to_parquet(folders, parquet):
-                typer.echo(f"stepscope: wrote {table}")
+                click.echo(f"stepscope: wrote {table}")
             return
         if len(folders) > 1:
             refuse(f"{len(folders)} runs are given; expected one, or --parquet DIR")
         (folder,) = folders
         rules = every_rule()
-        settings = load(intent, rules)
-        selection = chosen(settings, rules, select or (), ignore or ())
+        settings = load(asked.intent, rules)
+        selection = chosen(settings, rules, asked.select, asked.ignore)
         recorded = read(folder)
-        delivery = Delivery.prepare(form, output, on_stdout=True)
+        delivery = Delivery.prepare(asked.form, asked.output, on_stdout=True)
         if follow:
             _follow(folder, {rule.code: rule for rule in rules})
             recorded = read(folder)
-        terms = Terms(selection=selection, settings=settings, root=str(Path.cwd()), strict=strict)
+        terms = Terms(
+            selection=selection, settings=settings, root=str(Path.cwd()), strict=asked.strict
+        )
         report = judged(recorded, terms)
     except ValueError as mistake:
         refuse(str(mistake))
     except KeyboardInterrupt:
         refuse("interrupted", code=130)
-    raise typer.Exit(report.exit_code if delivery.deliver(report) else 2)
+    raise SystemExit(report.exit_code if delivery.deliver(report) else 2)
 
 
 def _follow(folder: Path, rules: Mapping[str, Rule]) -> None:
@@ -102,7 +98,7 @@ def _follow(folder: Path, rules: Mapping[str, Rule]) -> None:
     with contextlib.suppress(KeyboardInterrupt):  # enough seen: the report follows
         for rank, entry in follow(folder, ()):
             if isinstance(entry, Ended):
-                typer.echo(f"stepscope: rank {rank} {entry.how} after step {entry.step}", err=True)
+                click.echo(f"stepscope: rank {rank} {entry.how} after step {entry.step}", err=True)
             if not isinstance(entry, Found) or entry.code not in rules:
                 continue
             key = entry.code, f"{entry.finding.subject} {entry.finding.message}"
@@ -110,4 +106,4 @@ def _follow(folder: Path, rules: Mapping[str, Rule]) -> None:
                 shown.add(key)
                 rule = rules[entry.code]
                 text = render_news(rule, entry.finding, step=entry.step, root=str(Path.cwd()))
-                typer.echo(text, err=True)
+                click.echo(text, err=True)

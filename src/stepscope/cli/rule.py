@@ -1,23 +1,20 @@
 """`stepscope rule`: the page of a rule, or the list of all rules."""
 
 import sys
-from typing import Annotated
 
-import typer
+import click
 
 from stepscope.core import Rule
 
 
-def rule(
-    code: Annotated[
-        str | None, typer.Argument(metavar="CODE", help="Code or name: FRZ001.")
-    ] = None,
-    *,
-    plain: Annotated[bool, typer.Option("--plain", help="Markdown as it is, one line a rule.")] = (
-        False
-    ),
-) -> None:
-    """Show what a rule proves, why it matters and what to do. Without CODE: list all rules."""
+@click.command(short_help="Show a rule: what it proves, and what to do. Without a code, list all.")
+@click.argument("code", required=False)
+@click.option("--plain", is_flag=True, help="Markdown as it is, one line a rule.")
+def rule(code: str | None, *, plain: bool) -> None:
+    """Show what a rule proves, why it matters and what to do. Without CODE: list all rules.
+
+    CODE is the code of a rule or its name, as FRZ001.
+    """
     from stepscope.catalogue import every_rule, page
     from stepscope.core.selection import unknown_code
 
@@ -31,7 +28,7 @@ def rule(
         from stepscope.reporters.content.printable import printable
 
         sys.stderr.write(f"stepscope: {printable(unknown_code(code, rules))}\n")
-        raise typer.Exit(2)
+        raise SystemExit(2)
     if plain:
         sys.stdout.write(page(found))
         return

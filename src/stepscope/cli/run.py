@@ -2,11 +2,11 @@
 
 import gc
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
+import click
 
-from stepscope.cli.options import Format, Ignore, IntentFile, Output, Select, Strict
+from stepscope.cli.options import PATH, Asked, judging, number, program
 from stepscope.cli.refusal import refuse
 
 EXAMPLES = """\b
@@ -25,59 +25,55 @@ What is seen is kept in .stepscope/<run>/ below --folder, and grows while the ru
 """
 
 
+@click.command(
+    short_help="Watch the whole run of an unmodified program.",
+    epilog=EXAMPLES,
+    context_settings={"allow_interspersed_args": False},
+)
+@program
+@number("--steps", click.IntRange(min=1), 3, "Optimizer steps of each close look.", "K")
+@click.option(
+    "--look-at",
+    type=click.IntRange(min=0),
+    multiple=True,
+    metavar="STEP",
+    help="Look closely from this step on, besides the start and turning points. Repeatable.",
+)
+@click.option(
+    "--every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Sample every N-th step; by default as often as half a percent of the time allows.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["report", "stop"]),
+    default="report",
+    show_default=True,
+    help="What a finding of weight error does to the run.",
+)
+@click.option(
+    "--folder",
+    type=PATH,
+    metavar="DIR",
+    help="Keep the recording below DIR instead of the current folder.",
+)
+@judging
 def run(
-    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="Script, or module with -m.")],
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ARGS",
-            help="All after SCRIPT is the script's own; a leading -- is left out.",
-            show_default=False,
-        ),
-    ] = None,
+    script: str,
+    arguments: tuple[str, ...],
     *,
-    module: Annotated[
-        bool, typer.Option("-m", help="SCRIPT is a module, as in python -m.")
-    ] = False,
-    steps: Annotated[
-        int, typer.Option(min=1, metavar="K", help="Optimizer steps of each close look.")
-    ] = 3,
-    look_at: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=0,
-            metavar="STEP",
-            help="Look closely from this step on, besides the start and turning points. "
-            "Repeatable.",
-        ),
-    ] = None,
-    every: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Sample every N-th step; by default as often as half a percent of the time "
-            "allows.",
-        ),
-    ] = None,
-    on_error: Annotated[
-        Literal["report", "stop"],
-        typer.Option(help="What a finding of weight error does to the run."),
-    ] = "report",
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Keep the recording below DIR instead of the current folder."
-        ),
-    ] = None,
-    intent: IntentFile = None,
-    select: Select = None,
-    ignore: Ignore = None,
-    form: Format = "text",
-    output: Output = None,
-    strict: Strict = False,
+    module: bool,
+    steps: int,
+    look_at: tuple[int, ...],
+    every: int | None,
+    on_error: Literal["report", "stop"],
+    folder: Path | None,
+    asked: Asked,
 ) -> None:
     """Run SCRIPT to its end, and say what is wrong with it as soon as it is.
+
+    All after SCRIPT is the script's own; a leading -- is left out.
 
     The script is not changed, and computes what it would compute without stepscope. Findings
     appear in its own terminal, each once; the report comes at the end, and goes to stderr.
@@ -86,18 +82,13 @@ def run(
     from stepscope.cli.settling import settled
 
     try:
-        terms, delivery = settled(
-            intent=intent,
-            select=select,
-            ignore=ignore,
-            form=form,
-            output=output,
-            strict=strict,
-        )
+        terms, delivery = settled(asked)
     except ValueError as mistake:
         refuse(str(mistake))
 
+    from stepscope.adapters.family import Family
     from stepscope.adapters.leaving import leave  # not before: it loads torch
+    from stepscope.adapters.started_ranks import StartedRanks
     from stepscope.adapters.target import Target, TargetError
     from stepscope.adapters.watched_children import ChildPlan, WatchedChildren
     from stepscope.adapters.watched_run import WatchedRun
@@ -105,10 +96,11 @@ def run(
     from stepscope.cli.judging import Judging
     from stepscope.watching.watched import Plan
 
-    own = tuple(arguments or ())
-    target = Target(script, is_module=module, arguments=own[1:] if own[:1] == ("--",) else own)
-    judging = Judging(terms=terms, delivery=delivery)
-    plan = Plan(steps=steps, at=tuple(look_at or ()), every=every)
+    own = arguments[1:] if arguments[:1] == ("--",) else arguments
+    target = Target(script, is_module=module, arguments=own)
+    judge = Judging(terms=terms, delivery=delivery)
+    plan = Plan(steps=steps, at=look_at, every=every)
+    how = ChildPlan(program=str(target), terms=terms, plan=plan, on_error=on_error)
     watched = WatchedRun(
         str(target),
         target.arguments,
@@ -116,16 +108,14 @@ def run(
         home=folder or Path.cwd(),
         plan=plan,
         on_error=on_error,
-        children=WatchedChildren(
-            ChildPlan(program=str(target), terms=terms, plan=plan, on_error=on_error)
-        ),
+        children=Family(WatchedChildren(how), StartedRanks(how)),
     )
 
     def conclude(ended: Ended) -> int:
         report = watched.conclude(ended.ending, error=ended.error, elsewhere=ended.elsewhere)
         if report is None:  # the first rank reports
             return ended.code
-        code = judging.deliver(report)
+        code = judge.deliver(report)
         watched.reported()
         return ended.code or code
 

@@ -4,30 +4,23 @@ from pathlib import Path
 
 from stepscope.catalogue import every_rule
 from stepscope.cli.delivery import Delivery
+from stepscope.cli.options import Asked
 from stepscope.configurations.settings import chosen, load
 from stepscope.summing_up import Terms
 
 
-def settled(
-    *,
-    intent: Path | None,
-    select: list[str] | None,
-    ignore: list[str] | None,
-    form: str,
-    output: Path | None,
-    strict: bool,
-) -> tuple[Terms, Delivery]:
+def settled(asked: Asked) -> tuple[Terms, Delivery]:
     """Read the settings, choose the rules, and prepare the report.
 
     Raises:
         ValueError: an option or the file holds what stepscope does not know, or cannot do.
     """
     rules = every_rule()
-    settings = load(intent, rules)
+    settings = load(asked.intent, rules)
     terms = Terms(
-        selection=chosen(settings, rules, select or (), ignore or ()),
+        selection=chosen(settings, rules, asked.select, asked.ignore),
         settings=settings,
         root=str(Path.cwd()),  # before the script can change it
-        strict=strict,
+        strict=asked.strict,
     )
-    return terms, Delivery.prepare(form, output)
+    return terms, Delivery.prepare(asked.form, asked.output)

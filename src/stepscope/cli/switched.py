@@ -1,25 +1,22 @@
 """What the environment switch turns on, in a program that has just imported torch."""
 
-import functools
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import typer
+import click
 
 from stepscope.adapters.under_way import CheckUnderWay, RunUnderWay, stop_quietly
 from stepscope.adapters.watched_children import ChildPlan, WatchedChildren
 from stepscope.adapters.watched_run import WatchedRun
 from stepscope.cli.check import check
 from stepscope.cli.judging import Judging
+from stepscope.cli.options import Asked
 from stepscope.cli.run import run
 from stepscope.cli.settling import settled
-from stepscope.switch import OPTIONS
+from stepscope.inherited import OPTIONS
+from stepscope.probes.notebook import notebook
 from stepscope.watching.watched import Plan
-
-# click's, or that of typer's own copy of click
-UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def begin(command: str, program: str, arguments: tuple[str, ...], options: str) -> None:
@@ -28,6 +25,7 @@ def begin(command: str, program: str, arguments: tuple[str, ...], options: str) 
     Raises:
         ValueError: there is no such option, or what it says cannot be done.
     """
+    program = notebook() or program
     if command == "run":
         _run(program, arguments, _understood(run, options))
     else:
@@ -36,7 +34,7 @@ def begin(command: str, program: str, arguments: tuple[str, ...], options: str) 
 
 def _run(program: str, arguments: tuple[str, ...], wanted: dict[str, Any]) -> None:
     judging = _judging(wanted)
-    plan = Plan(steps=wanted["steps"], at=tuple(wanted["look_at"] or ()), every=wanted["every"])
+    plan = Plan(steps=wanted["steps"], at=wanted["look_at"], every=wanted["every"])
     on_error, terms = wanted["on_error"], judging.terms
     watched = WatchedRun(
         program,
@@ -66,37 +64,36 @@ def _check(program: str, wanted: dict[str, Any]) -> None:
 
 
 def _judging(wanted: dict[str, Any]) -> Judging:
-    form, output = wanted["form"], wanted["output"]
-    if form != "text" and output is None:
+    asked = Asked.among(wanted)
+    if asked.form != "text" and asked.output is None:
         raise ValueError(
-            f"{OPTIONS} asks for --format {form} on standard output, which is the program's own; "
-            "add --output FILE"
+            f"{OPTIONS} asks for --format {asked.form} on standard output, which is the program's "
+            "own; add --output FILE"
         )
-    names = ("intent", "select", "ignore", "strict")
-    terms, delivery = settled(**{name: wanted[name] for name in names}, form=form, output=output)
+    terms, delivery = settled(asked)
     return Judging(terms=terms, delivery=delivery)
 
 
-def _understood(command: Callable[..., None], options: str) -> dict[str, Any]:
+def _understood(command: click.Command, options: str) -> dict[str, Any]:
     """Read options as the command does, which is given the program by the switch."""
     wanted: dict[str, Any] = {}
 
-    @functools.wraps(command)
-    def noted(**values: Any) -> None:
-        wanted.update(values)
-
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(context_settings={"allow_interspersed_args": False}, add_help_option=False)(noted)
+    reader = click.Command(
+        command.name,
+        params=command.params,
+        callback=wanted.update,
+        context_settings=command.context_settings,
+        add_help_option=False,
+    )
     try:
-        words = [*shlex.split(options), "PROGRAM"]
-        typer.main.get_command(app).main(words, prog_name=OPTIONS, standalone_mode=False)
-    except UsageError as mistake:
-        raise ValueError(f"{OPTIONS} is {options!r}: {mistake.format_message()}") from None  # type: ignore[attr-defined]
+        reader.main([*shlex.split(options), "PROGRAM"], prog_name=OPTIONS, standalone_mode=False)
+    except click.UsageError as mistake:
+        raise ValueError(f"{OPTIONS} is {options!r}: {mistake.format_message()}") from None
     except ValueError as mistake:  # a quote without its end
         raise ValueError(f"{OPTIONS} is {options!r}: {mistake}") from None
     if wanted["arguments"] or wanted["module"]:
         raise ValueError(
-            f"{OPTIONS} is {options!r}; expected options of `stepscope {command.__name__}` only: "
+            f"{OPTIONS} is {options!r}; expected options of `stepscope {command.name}` only: "
             "the program is the one that runs"
         )
     return wanted

@@ -1,9 +1,8 @@
 """`stepscope train`: one of the training systems, found by what is installed."""
 
 from importlib.metadata import entry_points
-from typing import Annotated
 
-import typer
+import click
 
 from stepscope.cli.refusal import refuse
 
@@ -19,27 +18,27 @@ Examples:
 """
 
 
-def train(
-    system: Annotated[
-        str | None, typer.Argument(metavar="SYSTEM", help="Which; without it, list them.")
-    ] = None,
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ARGS", help="All after SYSTEM is the system's own.", show_default=False
-        ),
-    ] = None,
-) -> None:
-    """Train one of the systems that verify themselves, or run another of its commands."""
+@click.command(
+    short_help="Train one of the systems that verify themselves.",
+    epilog=EXAMPLES,
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+)
+@click.argument("system", required=False)
+@click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
+def train(system: str | None, arguments: tuple[str, ...]) -> None:
+    """Train one of the systems that verify themselves, or run another of its commands.
+
+    Without SYSTEM, list them. All after SYSTEM is the system's own.
+    """
     systems = {each.name: each for each in entry_points(group=GROUP)}
     if system is None:
-        typer.echo("\n".join(sorted(systems)))
+        click.echo("\n".join(sorted(systems)))
         return
     if system not in systems:
         known = ", ".join(sorted(systems)) or "none is installed"
         refuse(f"there is no system {system!r}; there are: {known}")
     try:
-        code = systems[system].load()(arguments or [])
+        code = systems[system].load()(list(arguments))
     except ModuleNotFoundError as missing:
         if missing.name is None:  # raised by a library, of something else
             raise
@@ -47,4 +46,4 @@ def train(
             f"{system} needs {missing.name}, which is not installed; "
             "pip install 'stepscope[systems]'"
         )
-    raise typer.Exit(code)
+    raise SystemExit(code)
