@@ -22,7 +22,7 @@ from itertools import chain
 from pathlib import Path
 from statistics import mean, median
 
-from bench.course.overhead import spread
+from bench.course.overhead import environment, spread
 
 PROGRAM = """\
 import json
@@ -63,7 +63,14 @@ def ran(command: list[str], folder: Path) -> str:
     Raises:
         RuntimeError: it failed; its last words are the message.
     """
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(str(folder), maps_tensors=False),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode not in (0, 1):  # 1: stepscope found something
         raise RuntimeError(
             f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-900:]}"
