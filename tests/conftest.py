@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import gc
 import sys
 
 import pytest
@@ -16,3 +17,9 @@ def _one_thread_and_a_fixed_seed() -> None:
 def _nothing_compiled_by_other_tests() -> None:
     if (frames := sys.modules.get("torch._dynamo.eval_frame")) is not None:
         frames.cached_backends.clear()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _alone() -> None:
+    """Let models of other tests go: probes see all that live."""
+    gc.collect()
